@@ -1,33 +1,33 @@
 """Every error that labwm raises on purpose.
 
     LabwmError
-    ├── InvalidInputError          what was handed in breaks a rule (exit 2, HTTP 422)
+    ├── InvalidInputError       what was handed in breaks a rule (exit 2, HTTP 422)
     │   ├── ProtocolError          a protocol file or record; carries the line
     │   ├── TableError             a table, its columns, units or values
     │   ├── MoleculeError          a SMILES that cannot be read or kept whole
-    │   ├── UnitError              a unit that is unknown or of another dimension
+    │   ├── UnitError              a unit that is unknown or does not fit
     │   ├── SpaceError             conditions outside the declared space
     │   └── NotEnoughDataError     fewer measurements than a model needs
-    ├── NotFoundError              a name or identifier that nobody knows (exit 3, HTTP 404)
-    ├── ConflictError              the request contradicts what is stored (exit 4, HTTP 409)
+    ├── NotFoundError          a name or identifier that nobody knows (exit 3, HTTP 404)
+    ├── ConflictError          the request contradicts what is stored (exit 4, HTTP 409)
     │   ├── DuplicateError         same name or version, other content
     │   ├── IllegalTransitionError a state machine refuses the step
     │   ├── LeaseHeldError         somebody else moves this campaign
     │   └── StaleTokenError        the lease was lost while working
-    ├── ForbiddenError             the principal may not do this (exit 5, HTTP 403)
+    ├── ForbiddenError       the principal may not do this (exit 5, HTTP 403)
     │   └── UnauthenticatedError   no key, or one that is not valid (HTTP 401)
-    ├── StoreError                 the ledger or object store cannot serve (exit 6, HTTP 503)
+    ├── StoreError             the ledger or object store cannot serve (exit 6, HTTP 503)
     │   ├── IntegrityError         stored content does not match its hash or chain
     │   └── SchemaRevisionError    the database is of another revision
-    ├── LabError                   a lab refused or broke (exit 7, HTTP 502)
+    ├── LabError       a lab refused or broke (exit 7, HTTP 502)
     │   └── InDoubtError           it is unknown whether the lab accepted a job
-    └── UnavailableError           a needed file, mirror, program or port is absent (exit 8, HTTP 503)
+    └── UnavailableError           a file, program or port is absent (exit 8, HTTP 503)
 
 A message states the rule, then the value met, then the remedy.
 """
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 

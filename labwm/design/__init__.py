@@ -1,0 +1,1 @@
+"""The design room: which experiments are worth it, and why."""

@@ -1,0 +1,71 @@
+"""What a policy knows, and what it answers. Campaigns and back-tests build the same."""
+
+from dataclasses import dataclass
+
+from labwm.schema import Protocol
+from labwm.space.questions import Observations, Questions
+from labwm.world_model.contract import WorldModel
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything a policy may look at.
+
+    Attributes:
+        protocol: What an experiment is and what it is wanted for.
+        pool: Candidates, one row each; what was measured or is pending may be among
+            them, a policy leaves it out by itself.
+        pool_sha256: Digest of the pool.
+        observed: Every measurement so far, failures included.
+        pending: Conditions that were sent, approved or are in doubt, without result.
+        n_left: Experiments that the budget still allows.
+        n_initial: Experiments to choose without a model first.
+        round: Number of this round, from 0.
+        seed: Of this round; the same state gives the same choices.
+    """
+
+    protocol: Protocol
+    pool: Questions
+    pool_sha256: str
+    observed: Observations
+    pending: Questions
+    n_left: int
+    n_initial: int
+    round: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One candidate that a policy chose.
+
+    Attributes:
+        row: Row of the pool.
+        reason: Why, in a sentence that a chemist reads.
+        acquisition: Value of the acquisition function, on the policy's scale.
+        propensity: Probability of this choice under the policy; 1 if deterministic.
+    """
+
+    row: int
+    reason: str
+    acquisition: float | None
+    propensity: float | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A policy's answer.
+
+    Attributes:
+        choices: In the order of preference; distinct rows.
+        policy: Name of the policy that chose, for `default` the one it took.
+        policy_version: Changes whenever the policy could choose otherwise.
+        n_considered: Candidates that were compared.
+        model: The model it used, conditioned on all data; None if it used none.
+    """
+
+    choices: tuple[Choice, ...]
+    policy: str
+    policy_version: str
+    n_considered: int
+    model: WorldModel | None

@@ -1,0 +1,85 @@
+"""A campaign as a scientist starts it, and how it stands."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from labwm.schema.record import Record
+
+
+class CampaignSpec(Record):
+    """Everything needed to start a campaign; the form in the UI shows these fields."""
+
+    name: str = Field(
+        title="Campaign name",
+        pattern=r"^[a-z0-9][a-z0-9-]{2,39}$",
+        description="3 to 40 lower case letters, digits and '-'",
+    )
+    protocol: str = Field(
+        title="Protocol",
+        description="Name of a shipped protocol, or the path of a protocol file",
+        min_length=1,
+    )
+    lab: Literal["protocol", "virtual", "replay", "xtb"] = Field(
+        default="protocol",
+        title="Lab",
+        description="Where experiments run; 'protocol' takes the lab that it names",
+    )
+    data: str | None = Field(
+        default=None,
+        title="Data set or table",
+        description="Catalogue name or file: what replay plays, what virtual learns",
+    )
+    policy: str = Field(default="default", title="Policy", min_length=1)
+    budget: int = Field(default=48, title="Budget [experiments]", ge=1, le=100_000)
+    batch_size: int | None = Field(
+        default=None,
+        title="Batch size [experiments]",
+        ge=1,
+        le=10_000,
+        description="The protocol's batch size when not given",
+    )
+    n_initial: int | None = Field(
+        default=None,
+        title="First experiments without a model",
+        ge=1,
+        description="One batch when not given",
+    )
+    seed: int = Field(default=0, title="Random seed", ge=0, lt=2**31)
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
+    OPEN = "open"
+    DONE = "done"
+    STOPPED = "stopped"
+
+
+class WaitsFor(StrEnum):
+    """Why `advance` returned."""
+
+    NOTHING = "Moving"
+    APPROVAL = "AwaitingApproval"
+    LAB = "AwaitingLab"
+    PERSON = "AwaitingPerson"
+    DONE = "Done"
+
+
+class Step(Record):
+    """What one `advance` did, and what the campaign waits for now."""
+
+    campaign_id: str
+    did: str
+    """What happened, in words."""
+    waits_for: WaitsFor
+    round: int = Field(ge=0)
+    n_measured: int = Field(ge=0)
+    budget: int = Field(ge=1)
+    link: str
+
+    @property
+    def is_moving(self) -> bool:
+        """Is there more to do right now?"""
+        return self.waits_for is WaitsFor.NOTHING

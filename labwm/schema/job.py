@@ -1,0 +1,103 @@
+"""Jobs for a lab, and what labs answer."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from labwm.schema.measurement import Conditions, Origin, Value
+from labwm.schema.record import Name, Record, Sha256, sha256_of
+
+
+class Well(Record):
+    """One place of a job: conditions to be measured once."""
+
+    name: str
+    proposal_id: str
+    conditions: Conditions
+    replicate: int = Field(default=0, ge=0)
+
+
+class Job(Record):
+    """A batch of wells for one lab, under one submission key for ever."""
+
+    submission_key: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{7,63}$")
+    campaign_id: str
+    round: int = Field(ge=0)
+    lab: Name
+    protocol_name: Name
+    protocol_version: int
+    protocol_sha256: Sha256
+    wells: tuple[Well, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _wells_are_distinct(self) -> "Job":
+        names = [well.name for well in self.wells]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"each well of a job has its own name; got {names}. Rename"
+            )
+        return self
+
+    @property
+    def content_sha256(self) -> str:
+        """What an approval binds to: all but the submission key."""
+        return sha256_of(self.model_dump(mode="json", exclude={"submission_key"}))
+
+
+class JobState(StrEnum):
+    """How a lab sees a job."""
+
+    UNKNOWN = "unknown"
+    """The lab knows no job by this key."""
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobStatus(Record):
+    """A lab's answer to how a job stands."""
+
+    submission_key: str
+    state: JobState
+    n_done: int = Field(default=0, ge=0)
+    n_wells: int = Field(default=0, ge=0)
+    message: str = ""
+
+
+class Acknowledgement(Record):
+    """A lab's answer to a submission."""
+
+    submission_key: str
+    external_id: str
+    is_duplicate: bool
+    """The lab had accepted this key before; nothing was started twice."""
+
+
+class WellResult(Record):
+    """What a lab says of one well; the same bytes again change nothing."""
+
+    submission_key: str
+    well: str
+    readouts: dict[str, Value]
+    origin: Origin
+    revision: int = Field(default=0, ge=0)
+    measured_at: AwareDatetime | None = None
+    duration: float | None = Field(default=None, ge=0)
+    """Seconds of work."""
+
+
+class Capabilities(Record):
+    """What a lab can do; one conformance suite proves each claim."""
+
+    dedup_by_key: bool
+    """The same key submitted twice starts one job."""
+    query_by_key: bool
+    refuse_key: bool
+    """It can be told never to accept a key."""
+    cancel: bool
+    partial_results: bool
+    push: bool
+    computes: bool
+    """It has no instrument of its own: `work` must be called for jobs to proceed."""

@@ -1,0 +1,1 @@
+"""What can be asked: membership, exact counts, lazy generators, columnar questions."""

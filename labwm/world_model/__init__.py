@@ -1,0 +1,1 @@
+"""World models: outcomes with calibrated uncertainty, learnt from assay data."""

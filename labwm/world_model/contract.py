@@ -1,0 +1,62 @@
+"""What every world model answers, and nothing else.
+
+Shapes: `q` questions, `m` readouts, `n` new measurements.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labwm.schema import ModelCard, Prediction
+from labwm.space.questions import Observations, Questions
+
+Floats = NDArray[np.float64]
+
+
+class World(Protocol):
+    """One consistent function drawn from the posterior; pure in (seed, question)."""
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """Names of the readouts, length `m`."""
+        ...
+
+    def truth(self, questions: Questions) -> Floats:
+        """Return the drawn function without replicate noise, `q x m`."""
+        ...
+
+    def outcome(self, questions: Questions, replicate: NDArray[np.int64]) -> Floats:
+        """Measure each question once in this world, `q x m`.
+
+        Args:
+            questions: `q` rows.
+            replicate: Replicate number of each row, length `q`: the same conditions and
+                number give the same outcome, whatever else is asked, in any order.
+        """
+        ...
+
+
+class WorldModel(Protocol):
+    """A posterior over outcomes."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What it is and learnt from."""
+        ...
+
+    def predict(self, questions: Questions) -> Prediction:
+        """Predict the outcome of measuring each question once, noise included."""
+        ...
+
+    def draw_world(self, seed: int) -> World:
+        """Draw one world; its outcomes follow what `predict` states."""
+        ...
+
+    def condition_on(self, observations: Observations) -> "WorldModel":
+        """Return the posterior after more rows, without refitting hyperparameters."""
+        ...
+
+    def support(self, questions: Questions) -> Floats:
+        """Return how close each question is to the data, in [0, 1], length `q`."""
+        ...
