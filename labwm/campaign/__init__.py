@@ -8,7 +8,8 @@ from labwm.campaign.access import (
     revoke_key,
 )
 from labwm.campaign.advance import advance
-from labwm.campaign.agents import predict, propose, submit, suggest
+from labwm.campaign.agents import predict, propose, submit
+from labwm.campaign.agents import suggest_next as suggest
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
