@@ -16,7 +16,8 @@ from labwm.campaign.rounds import (
 )
 from labwm.campaign.screening import Verdict, screen
 from labwm.campaign.situation import Situation, read_situation
-from labwm.errors import ConflictError, DuplicateError, NotFoundError, suggest
+from labwm.errors import ConflictError, DuplicateError, NotFoundError
+from labwm.errors import suggest as nearest
 from labwm.schema import (
     Candidate,
     Conditions,
@@ -70,9 +71,7 @@ def predict(request: PredictRequest, *, principal: Principal) -> PredictAnswer:
     )
 
 
-def suggest_next(
-    request: SuggestRequest, *, principal: Principal
-) -> SuggestAnswer:
+def suggest(request: SuggestRequest, *, principal: Principal) -> SuggestAnswer:
     """Ask a policy what to measure next; nothing is stored and nothing is sent."""
     require(principal, Scope.READ)
     situation = read_situation(books(), request.campaign_id)
@@ -274,7 +273,7 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
         if proposal_id not in verdicts:
             raise NotFoundError(
                 f"Only stored proposals can be submitted; got {proposal_id!r}. "
-                f"{suggest(proposal_id, verdicts)} Propose first."
+                f"{nearest(proposal_id, verdicts)} Propose first."
             )
         if verdicts[proposal_id]["verdict"] == "hold":
             raise ConflictError(

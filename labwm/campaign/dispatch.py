@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable
 
 from labwm import settings
-from labwm.campaign.books import Books
+from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import Situation
+from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import InDoubtError, LabError
 from labwm.labs.lab import ComputingLab, Lab
-from labwm.labs.registry import build_lab, lab_names, origin_of_lab
+from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.schema import Job, JobState, Measurement, Origin, WellResult
 
 Say = Callable[[str], None]
@@ -163,3 +163,40 @@ def list_labs() -> tuple[str, ...]:
     """Return one line per lab adapter: its name and the origin of its results."""
     names = sorted({*lab_names(), "virtual"})
     return tuple(f"{name}: {origin_of(name).value} results" for name in names)
+
+
+def check_lab(name: str) -> tuple[str, ...]:
+    """Return one line per capability that a lab adapter declares.
+
+    Raises:
+        NotFoundError: If no lab has this name.
+    """
+    origin = origin_of(name)
+    can = capabilities_of(name)
+    claims = [
+        f"{claim}: {'yes' if value else 'no'}"
+        for claim, value in can.model_dump().items()
+    ]
+    return (f"{name}: {origin.value} results", *claims)
+
+
+def work_lab(name: str, *, say: Say | None = None) -> int:
+    """Run what open campaigns have sent to a computing lab; return the wells done.
+
+    Only wells are computed; `advance` takes the results in. Several workers share the
+    work: each job has its own lease in the lab's folder.
+
+    Raises:
+        NotFoundError: If no lab has this name.
+    """
+    origin_of(name)
+    store = books()
+    n_done = 0
+    for row in store.ledger.campaigns():
+        situation = read_situation(store, row.id)
+        if row.state != "open" or situation.opening.lab != name:
+            continue
+        lab = lab_of(store, situation)
+        if isinstance(lab, ComputingLab):
+            n_done += lab.work(progress=lambda r: say(_show(r)) if say else None)
+    return n_done
