@@ -13,9 +13,7 @@ from labwm.schema import (
     Scope,
 )
 
-LOCAL_PERSON = Principal(
-    name="local", kind=PrincipalKind.PERSON, scopes=(Scope.ADMIN,)
-)
+LOCAL_PERSON = Principal(name="local", kind=PrincipalKind.PERSON, scopes=(Scope.ADMIN,))
 """Whoever can read and write this home's files: the command line and local flows."""
 
 _PREFIX = "lwm_"

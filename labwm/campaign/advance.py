@@ -104,9 +104,7 @@ def _work_on(
     return f"round {batch.round}: measured", WaitsFor.NOTHING, False
 
 
-def _report_step(
-    store: Books, campaign_id: str, did: str, waits_for: WaitsFor
-) -> Step:
+def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) -> Step:
     situation = read_situation(store, campaign_id)
     return Step(
         campaign_id=campaign_id,

@@ -108,7 +108,9 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
         def progress(result: WellResult) -> None:
             nonlocal n_done
             n_done += result.submission_key == key
-            say(f"round {job.round}: {n_done} of {len(job.wells)} wells: {_show(result)}")
+            say(
+                f"round {job.round}: {n_done} of {len(job.wells)} wells: {_show(result)}"
+            )
 
         lab.work(progress=progress)
     _take_in(books, lease, lab, job)

@@ -151,5 +151,3 @@ def _beliefs(
             model.predict(questions).records(), support, strict=True
         )
     ]
-
-

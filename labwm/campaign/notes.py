@@ -59,7 +59,10 @@ def _calibration(scored: list[Scored]) -> list[str]:
     ]
     if not rows:
         return ["No prediction was scored yet: the first round has no model.", ""]
-    head = ["| predicted before | inside 90 % | coverage [95 % interval] |", "|---|---|---|"]
+    head = [
+        "| predicted before | inside 90 % | coverage [95 % interval] |",
+        "|---|---|---|",
+    ]
     return [*head, *rows, ""]
 
 

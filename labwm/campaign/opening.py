@@ -31,9 +31,7 @@ class _Material:
     table: tuple[Measurement, ...] | None
 
 
-def open_campaign(
-    spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON
-) -> str:
+def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) -> str:
     """Open a campaign and return its identifier, which is its name.
 
     Opening it again with the same specification changes nothing and returns the same.

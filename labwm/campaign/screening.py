@@ -33,9 +33,13 @@ def screen(situation: Situation, rows: Sequence[Conditions]) -> list[Verdict]:
         if outside:
             reasons.append(f"outside-space: {outside}")
         if key in pending:
-            reasons.append("pending: the same conditions are under way or were rejected")
+            reasons.append(
+                "pending: the same conditions are under way or were rejected"
+            )
         if key in seen:
-            reasons.append("repeated: the same conditions stand earlier in this request")
+            reasons.append(
+                "repeated: the same conditions stand earlier in this request"
+            )
         seen.add(key)
         verdicts.append(Verdict(tuple(reasons), bool(outside)))
     return verdicts

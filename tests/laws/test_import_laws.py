@@ -19,7 +19,11 @@ def loaded_by(module: str) -> tuple[set[str], float]:
         "print(json.dumps([sorted(sys.modules), time.perf_counter() - start]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     names, seconds = json.loads(done.stdout)
     return {name.split(".")[0] for name in names}, seconds
