@@ -84,9 +84,7 @@ def test_a_prediction_outside_the_space_is_refused(started: str):
 
 def test_suggestions_carry_reasons_and_are_not_stored(started: str):
     before = campaign.status(started)
-    answer = campaign.suggest(
-        SuggestRequest(campaign_id=started, n=3), principal=AGENT
-    )
+    answer = campaign.suggest(SuggestRequest(campaign_id=started, n=3), principal=AGENT)
     assert len(answer.suggestions) == 3
     assert all(s.reason and s.readouts for s in answer.suggestions)
     assert campaign.status(started) == before

@@ -21,7 +21,9 @@ def test_a_campaign_spends_its_budget_and_is_done(spec: CampaignSpec):
     assert now.summary.n_measured == 16
     assert now.summary.state is CampaignState.DONE
     assert len(now.batches) == 4
-    assert len({m.proposal_id for m in campaign.measurements("boil").measurements}) == 16
+    assert (
+        len({m.proposal_id for m in campaign.measurements("boil").measurements}) == 16
+    )
 
 
 def test_every_prediction_was_stored_before_its_measurement(spec: CampaignSpec):
