@@ -1,0 +1,1 @@
+"""Laboratories behind one seam: computed, replayed, virtual and real."""
