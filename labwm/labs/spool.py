@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from re import fullmatch
+from typing import Final
 
 from labwm.errors import DuplicateError, InDoubtError, LabError, NotFoundError
 from labwm.labs import durable
@@ -31,6 +32,15 @@ from labwm.schema import (
 _KEY = r"[a-z0-9][a-z0-9-]{7,63}"
 _STAGED_FOR = 3600.0
 """Seconds after which a submission that is still staged was given up."""
+CAPABILITIES: Final = Capabilities(
+    dedup_by_key=True,
+    query_by_key=True,
+    refuse_key=True,
+    cancel=True,
+    partial_results=True,
+    push=False,
+    computes=True,
+)
 
 
 @dataclass(frozen=True)
@@ -57,15 +67,7 @@ class SpoolLab:
     @property
     def capabilities(self) -> Capabilities:
         """Everything but calling back."""
-        return Capabilities(
-            dedup_by_key=True,
-            query_by_key=True,
-            refuse_key=True,
-            cancel=True,
-            partial_results=True,
-            push=False,
-            computes=True,
-        )
+        return CAPABILITIES
 
     def submit(self, job: Job) -> Acknowledgement:
         """Accept a job; the same key again acknowledges without a second job.
@@ -106,7 +108,7 @@ class SpoolLab:
         """Say how a job stands; `unknown` for a key never accepted."""
         folder = self._folder(submission_key)
         if folder.has_job:
-            return folder.status()
+            return self._status(folder)
         return JobStatus(
             submission_key=submission_key,
             state=JobState.UNKNOWN,
@@ -132,7 +134,7 @@ class SpoolLab:
         folder = self._known(submission_key)
         if len(folder.done) < len(folder.job.wells):
             folder.cancel()
-        return folder.status()
+        return self._status(folder)
 
     def refuse(self, submission_key: str) -> JobStatus:
         """Never accept this key from now on; a job that exists is left as it is.
@@ -226,6 +228,15 @@ class SpoolLab:
             and len(folder.done) < len(folder.job.wells)
         ]
         return sorted(mine, key=lambda folder: (folder.accepted_at, folder.path.name))
+
+    def _status(self, folder: JobFolder) -> JobStatus:
+        status = folder.status()
+        is_elsewhere = folder.instrument_digest != self.instrument.digest
+        if status.state is JobState.ACCEPTED and is_elsewhere:
+            # It would wait for ever without anybody knowing why.
+            waits = "accepted for an instrument with other settings, table or world"
+            return status.model_copy(update={"message": waits})
+        return status
 
     def _check(self, job: Job) -> None:
         if job.lab != self.name:

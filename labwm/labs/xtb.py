@@ -1,6 +1,5 @@
 """A lab that computes: GFN2-xTB on one molecule per well."""
 
-import hashlib
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +14,13 @@ from labwm.errors import (
 from labwm.labs.instrument import Outcome, failed
 from labwm.labs.process_pool import ProcessPool
 from labwm.labs.spool import SpoolLab
-from labwm.labs.xtb_instrument import XtbResult, XtbSettings, measure
+from labwm.labs.xtb_instrument import XtbResult, XtbSettings, measure, seed_of
 from labwm.schema import (
     MoleculeParameter,
     Origin,
     Protocol,
     Value,
     Well,
-    canonical_json,
     sha256_of,
 )
 
@@ -102,7 +100,7 @@ class XtbInstrument:
     def measure(self, well: Well) -> Outcome:
         """Compute one replicate; a calculation that fails is a failed value."""
         smiles = self._canonical(well)
-        seed = self._seed(smiles, well.replicate)
+        seed = seed_of(smiles, well.replicate, self.protocol_sha256)
         result = measure(smiles, seed=seed, settings=self.settings)
         if result.status != "ok":
             reason = f"{result.status}: {result.reason}"
@@ -114,12 +112,6 @@ class XtbInstrument:
         from labwm.chem.molecule import canonical
 
         return canonical(str(well.conditions[self.molecule]))
-
-    def _seed(self, smiles: str, replicate: int) -> int:
-        """Return the seed of a replicate, between 1 and 2**31 - 1."""
-        key = canonical_json([smiles, replicate, self.protocol_sha256])
-        number = int.from_bytes(hashlib.sha256(key).digest()[:8])
-        return 1 + number % (2**31 - 1)
 
 
 def _value(result: XtbResult, readout: str) -> float | None:

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - the names of tests are sentences
 """What every lab must do, whoever stands behind it: one suite, each claim proved.
 
 Subclass `LabConformance`, give the fixture `kit`, and inherit the tests. A capability
@@ -229,7 +230,7 @@ class LabConformance:
         worker.join()
         late = lab.collect(KEY)
         assert len(late) == len(kit.conditions)
-        assert set(r.canonical_json() for r in early) <= {
+        assert {r.canonical_json() for r in early} <= {
             r.canonical_json() for r in late
         }
 
