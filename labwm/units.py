@@ -36,7 +36,7 @@ _LOGARITHM = re.compile(r"(?:log(?:10|2)?|ln|p)\s*[\[(].+[\])]|log[A-Z]|p[A-Z]{1
 _BRACKETED = re.compile(r"^(?P<name>.*?)\s*[\[(](?P<unit>[^\[\]()]+)[\])]\s*$")
 _SLASHED = re.compile(r"^(?P<name>.+?)\s+/\s+(?P<unit>\S.*)$")
 _WORDED = re.compile(r"^(?P<name>.+?)\s+in\s+(?P<unit>\S.*)$")
-_POWER = re.compile(r"([A-Za-zµμ°Åå]+)\s*\^?\s*([-−]\d+|\d+)(?![A-Za-z])")
+_POWER = re.compile(r"([A-Za-zµμ°Åå]+)\s*\^?\s*([-−]\d+|\d+)(?![.\w])")
 _WORDS_NOT_UNITS = frozenset({"water", "mercury", "H2O", "Hg", "count", "B", "b", "a"})
 """What pint reads as a unit and a table's header does not mean as one."""
 _KNOWN = (
