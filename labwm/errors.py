@@ -14,12 +14,12 @@
     │   ├── IllegalTransitionError a state machine refuses the step
     │   ├── LeaseHeldError         somebody else moves this campaign
     │   └── StaleTokenError        the lease was lost while working
-    ├── ForbiddenError       the principal may not do this (exit 5, HTTP 403)
+    ├── ForbiddenError         the principal may not do this (exit 5, HTTP 403)
     │   └── UnauthenticatedError   no key, or one that is not valid (HTTP 401)
-    ├── StoreError             the ledger or object store cannot serve (exit 6, HTTP 503)
+    ├── StoreError             ledger or objects cannot serve (exit 6, HTTP 503)
     │   ├── IntegrityError         stored content does not match its hash or chain
     │   └── SchemaRevisionError    the database is of another revision
-    ├── LabError       a lab refused or broke (exit 7, HTTP 502)
+    ├── LabError               a lab refused or broke (exit 7, HTTP 502)
     │   └── InDoubtError           it is unknown whether the lab accepted a job
     └── UnavailableError           a file, program or port is absent (exit 8, HTTP 503)
 

@@ -107,8 +107,8 @@ def questions_from(protocol: Protocol, rows: Sequence[Conditions]) -> Questions:
     for i, row in enumerate(rows):
         if unknown := sorted(set(row) - set(names)):
             raise SpaceError(
-                f"Conditions name parameters of the protocol; got {unknown[0]!r} in row "
-                f"{i}. {suggest(unknown[0], names)}"
+                f"Conditions name parameters of the protocol; got {unknown[0]!r} in "
+                f"row {i}. {suggest(unknown[0], names)}"
             )
     columns: dict[str, Column] = {}
     for name in names:

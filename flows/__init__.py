@@ -1,0 +1,1 @@
+"""Prefect flows and deployments: order, schedules, time limits. No science."""

@@ -1,0 +1,52 @@
+"""The use-cases: plain functions, record in, record out. Every door registers these."""
+
+from labwm.campaign.access import (
+    LOCAL_PERSON,
+    authenticate,
+    create_key,
+    list_keys,
+    revoke_key,
+)
+from labwm.campaign.advance import advance, open_ids
+from labwm.campaign.agents import predict, propose, submit, suggest
+from labwm.campaign.approval import decide
+from labwm.campaign.database import (
+    backup_database,
+    doctor,
+    upgrade_database,
+    verify_database,
+)
+from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.notes import round_note
+from labwm.campaign.opening import open_campaign
+from labwm.campaign.reporting import drawing, report
+from labwm.campaign.status import list_campaigns, measurements, status
+
+__all__ = [
+    "LOCAL_PERSON",
+    "advance",
+    "authenticate",
+    "backup_database",
+    "check_lab",
+    "create_key",
+    "decide",
+    "doctor",
+    "drawing",
+    "list_campaigns",
+    "list_keys",
+    "list_labs",
+    "measurements",
+    "open_campaign",
+    "open_ids",
+    "predict",
+    "propose",
+    "report",
+    "revoke_key",
+    "round_note",
+    "status",
+    "submit",
+    "suggest",
+    "upgrade_database",
+    "verify_database",
+    "work_lab",
+]

@@ -1,0 +1,153 @@
+"""The one module of this room that imports model rooms, and only inside functions.
+
+A model in memory is a cache keyed by what it was made from, never state.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labwm.campaign.situation import Situation
+from labwm.errors import NotEnoughDataError
+from labwm.schema import Conditions, ModelCard, PredictedReadout
+from labwm.space.questions import questions_from
+
+if TYPE_CHECKING:
+    from labwm.design.state import Batch
+    from labwm.world_model.contract import WorldModel
+
+_CACHED_MODELS = 4
+_models: OrderedDict[tuple[str, str, int], "WorldModel"] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What a model expects of one experiment."""
+
+    readouts: dict[str, PredictedReadout]
+    support: float
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One choice of a policy, with what the model expects of it."""
+
+    conditions: Conditions
+    reason: str
+    acquisition: float | None
+    propensity: float | None
+    belief: Belief | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A batch as a policy chose it."""
+
+    choices: tuple[Planned, ...]
+    policy: str
+    policy_version: str
+    n_considered: int
+    card: ModelCard | None
+
+
+def plan(situation: Situation, *, n: int, policy: str) -> Plan:
+    """Ask a policy for up to `n` experiments and the model for what it expects."""
+    from labwm.design.propose import propose
+    from labwm.design.state import State
+
+    batch = propose(
+        State(
+            protocol=situation.protocol,
+            pool=situation.pool,
+            pool_sha256=situation.pool_sha256,
+            observed=situation.observed,
+            pending=questions_from(situation.protocol, situation.avoided),
+            n_left=situation.n_left,
+            n_initial=situation.n_initial,
+            round=situation.round,
+            seed=situation.round_seed,
+        ),
+        n=n,
+        policy=policy,
+    )
+    rows = [situation.pool.row(choice.row) for choice in batch.choices]
+    model = _model_of(batch, situation)
+    beliefs = _beliefs(model, situation, rows) if model else [None] * len(rows)
+    return Plan(
+        choices=tuple(
+            Planned(
+                conditions=row,
+                reason=choice.reason,
+                acquisition=choice.acquisition,
+                propensity=choice.propensity,
+                belief=belief,
+            )
+            for row, choice, belief in zip(rows, batch.choices, beliefs, strict=True)
+        ),
+        policy=batch.policy,
+        policy_version=batch.policy_version,
+        n_considered=batch.n_considered,
+        card=model.card if model else None,
+    )
+
+
+def believe(
+    situation: Situation, rows: list[Conditions]
+) -> tuple[list[Belief], ModelCard]:
+    """Predict some experiments with the campaign's model.
+
+    Raises:
+        NotEnoughDataError: If there is no model yet.
+        SpaceError: If a row names unknown parameters.
+    """
+    questions_from(situation.protocol, rows)
+    model = fitted(situation)
+    return _beliefs(model, situation, rows), model.card
+
+
+def fitted(situation: Situation) -> "WorldModel":
+    """Return the model fitted to everything measured so far, from cache if it can.
+
+    Raises:
+        NotEnoughDataError: If there are too few measurements.
+    """
+    from labwm.world_model import fit
+
+    key = (situation.data_sha256, situation.protocol.digest(), situation.spec.seed)
+    if key in _models:
+        _models.move_to_end(key)
+        return _models[key]
+    model = fit(situation.observed, situation.protocol, seed=situation.spec.seed)
+    _remember(key, model)
+    return model
+
+
+def _remember(key: tuple[str, str, int], model: "WorldModel") -> None:
+    _models[key] = model
+    while len(_models) > _CACHED_MODELS:
+        _models.popitem(last=False)
+
+
+def _model_of(batch: "Batch", situation: Situation) -> "WorldModel | None":
+    """Return the model that chose, or one that states what is expected anyway."""
+    if batch.model is not None:
+        return batch.model
+    try:
+        return fitted(situation)
+    except NotEnoughDataError:
+        return None
+
+
+def _beliefs(
+    model: "WorldModel", situation: Situation, rows: list[Conditions]
+) -> list[Belief]:
+    if not rows:
+        return []
+    questions = questions_from(situation.protocol, rows)
+    support = model.support(questions)
+    return [
+        Belief(readouts=readouts, support=min(1.0, max(0.0, float(close))))
+        for readouts, close in zip(
+            model.predict(questions).records(), support, strict=True
+        )
+    ]

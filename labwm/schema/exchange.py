@@ -1,0 +1,249 @@
+"""What doors and use-cases hand each other: one record per request and per answer."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from labwm.schema.campaign import CampaignSpec, CampaignState, WaitsFor
+from labwm.schema.measurement import Conditions, Measurement
+from labwm.schema.model_card import ModelCard
+from labwm.schema.prediction import PredictedReadout
+from labwm.schema.proposal import Proposal, StoredPrediction
+from labwm.schema.record import Record, Sha256
+
+
+class Scope(StrEnum):
+    """What a key lets its principal do."""
+
+    READ = "read"
+    PROPOSE = "propose"
+    SUBMIT = "submit"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
+class PrincipalKind(StrEnum):
+    """Who stands behind a key; an agent never approves."""
+
+    PERSON = "person"
+    AGENT = "agent"
+    SERVICE = "service"
+
+
+class Principal(Record):
+    """Somebody who is known, and what they may do."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$")
+    kind: PrincipalKind
+    scopes: tuple[Scope, ...]
+
+    def may(self, scope: Scope) -> bool:
+        """Does any of the scopes allow this?"""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+class KeyRequest(Record):
+    """Ask for a bearer key."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$")
+    kind: PrincipalKind = PrincipalKind.AGENT
+    scopes: tuple[Scope, ...] = (Scope.READ, Scope.PROPOSE)
+
+
+class KeyCreated(Record):
+    """A new key; its secret is shown once and only its hash is stored."""
+
+    principal: Principal
+    secret: str
+
+
+class KeyInfo(Record):
+    """A key as it is listed: never the secret."""
+
+    principal: Principal
+    created_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+
+
+class PredictRequest(Record):
+    """Ask what measuring some conditions once would give."""
+
+    campaign_id: str
+    experiments: tuple[Conditions, ...] = Field(min_length=1, max_length=1000)
+
+
+class PredictAnswer(Record):
+    """Stored predictions, in the order asked; cite their ids when proposing."""
+
+    predictions: tuple[StoredPrediction, ...]
+    recipe: str
+    n_rows: int
+
+
+class SuggestRequest(Record):
+    """Ask a policy what to measure next; nothing is sent to a lab."""
+
+    campaign_id: str
+    n: int = Field(default=4, ge=1, le=96)
+    policy: str = "default"
+
+
+class Suggestion(Record):
+    """One suggestion with its reason."""
+
+    conditions: Conditions
+    reason: str
+    acquisition: float | None = None
+    support: float | None = None
+    readouts: dict[str, PredictedReadout] = {}
+
+
+class SuggestAnswer(Record):
+    """Suggestions in the order of preference."""
+
+    policy: str
+    suggestions: tuple[Suggestion, ...]
+
+
+class ProposeRequest(Record):
+    """Propose experiments of one's own; they are screened and stored, not yet sent."""
+
+    campaign_id: str
+    experiments: tuple[Conditions, ...] = Field(min_length=1, max_length=384)
+    reason: str = Field(min_length=3, max_length=2000)
+    idempotency_key: str = Field(min_length=8, max_length=128)
+    """The same key again returns the first answer; with other content it is refused."""
+
+
+class ScreenedProposal(Record):
+    """A proposal and what screening said of it."""
+
+    proposal: Proposal
+    prediction: StoredPrediction | None
+    verdict: Literal["pass", "hold"]
+    reasons: tuple[str, ...]
+    """Reason codes with words: `measured-before: …`, `outside-space: …`."""
+
+
+class ProposeAnswer(Record):
+    """What became of the proposals."""
+
+    proposals: tuple[ScreenedProposal, ...]
+
+
+class SubmitRequest(Record):
+    """Ask that proposals which passed screening be measured in the next round."""
+
+    campaign_id: str
+    proposal_ids: tuple[str, ...] = Field(min_length=1, max_length=384)
+    idempotency_key: str = Field(min_length=8, max_length=128)
+
+
+class SubmitAnswer(Record):
+    """What will be measured, and what it still waits for."""
+
+    queued: tuple[str, ...]
+    n_left: int
+    """Experiments that the budget still allows after these."""
+    needs_approval: bool
+
+
+class ApprovalRequest(Record):
+    """Decide on exactly the batch whose content has this digest."""
+
+    campaign_id: str
+    content_sha256: Sha256
+    decision: Literal["approve", "reject"]
+    note: str = Field(default="", max_length=2000)
+
+
+class BatchInfo(Record):
+    """A batch and where it stands."""
+
+    batch_id: str
+    round: int
+    content_sha256: Sha256
+    approval: str
+    """drafted, awaiting, approved, rejected or expired."""
+    submission: str | None
+    """State of its job; None before one exists."""
+    submission_key: str | None
+    proposals: tuple[Proposal, ...]
+
+
+class CampaignSummary(Record):
+    """One line of a list of campaigns."""
+
+    campaign_id: str
+    title: str
+    protocol: str
+    lab: str
+    state: CampaignState
+    waits_for: WaitsFor
+    round: int
+    n_measured: int
+    n_failed: int
+    n_pending: int
+    budget: int
+    opened_at: AwareDatetime
+
+
+class Best(Record):
+    """The best measurement so far of one objective."""
+
+    readout: str
+    goal: str
+    value: float
+    unit: str | None
+    conditions: Conditions
+
+
+class CalibrationSoFar(Record):
+    """Predictions stored before, against what was measured after."""
+
+    readout: str
+    n: int
+    n_inside_90: int
+    coverage_90: float
+    low: float
+    """Lower end of the 95 % interval of the coverage (Wilson)."""
+    high: float
+
+
+class CampaignStatus(Record):
+    """How a campaign stands."""
+
+    summary: CampaignSummary
+    spec: CampaignSpec
+    best: tuple[Best, ...]
+    calibration: tuple[CalibrationSoFar, ...]
+    batches: tuple[BatchInfo, ...]
+    model: ModelCard | None
+    link: str
+
+
+class MeasurementPage(Record):
+    """Some measurements of a campaign, failures included."""
+
+    total: int
+    measurements: tuple[Measurement, ...]
+
+
+class ReportSummary(Record):
+    """Where a report lies, and its figures."""
+
+    folder: str
+    page: str
+    figures: dict[str, float]
+    headline: tuple[str, ...]
+
+
+class Problem(Record):
+    """An error as the doors show it, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
