@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 LANDMARKS = 256
 """Molecules that span the similarity map of a library."""
 MOLECULE_AXES = 16
+MAX_COUNT = 16
+"""Of one environment in a molecule; more count as so many."""
 
 
 def features(protocol: Protocol, questions: Questions) -> Floats:
@@ -67,17 +69,18 @@ def similarity_axes(smiles: list[str]) -> Floats:
 
     # An inactive molecule is an empty string: like nothing else.
     is_real = np.array([bool(s) for s in smiles])
-    counts = count_fingerprints([s for s in smiles if s], "ecfp4")
+    real = [s for s in smiles if s]
     landmarks = np.unique(
-        np.linspace(0, counts.shape[0] - 1, min(LANDMARKS, counts.shape[0])).astype(int)
+        np.linspace(0, len(real) - 1, min(LANDMARKS, len(real))).astype(int)
     )
+    counts = count_fingerprints(real, "ecfp4").toarray()
     similar = _tanimoto(counts, counts[landmarks])
     core = similar[landmarks] - similar[landmarks].mean(0)
-    values, vectors = np.linalg.eigh((core - core.mean(1, keepdims=True)))
+    values, vectors = np.linalg.eigh(core - core.mean(1, keepdims=True))
     keep = np.argsort(values)[::-1][:MOLECULE_AXES]
     keep = keep[values[keep] > 1e-9]
     if keep.size == 0:
-        axes = np.zeros((counts.shape[0], 1))
+        axes = np.zeros((len(real), 1))
     else:
         axes = similar @ vectors[:, keep] / np.sqrt(values[keep])
     out = np.zeros((len(smiles), axes.shape[1] + 1))
@@ -86,16 +89,14 @@ def similarity_axes(smiles: list[str]) -> Floats:
     return out
 
 
-def _tanimoto(a, b) -> Floats:
+def _tanimoto(a: Floats, b: Floats) -> Floats:
     # MinMax similarity of counts by thermometer code: min(x, y) is the number of
     # levels that both reach.
-    top = int(max(a.max(), b.max(), 1))
-    shared = np.zeros((a.shape[0], b.shape[0]))
-    for level in range(1, min(top, 16) + 1):
-        shared += ((a >= level) * 1.0 @ ((b >= level) * 1.0).T).toarray()
-    total_a = np.minimum(a.toarray(), 16).sum(1)
-    total_b = np.minimum(b.toarray(), 16).sum(1)
-    union = total_a[:, None] + total_b[None, :] - shared
+    a, b = np.minimum(a, MAX_COUNT), np.minimum(b, MAX_COUNT)
+    shared = np.zeros((len(a), len(b)))
+    for level in range(1, int(b.max(initial=0)) + 1):
+        shared += (a >= level).astype(float) @ (b >= level).astype(float).T
+    union = a.sum(1)[:, None] + b.sum(1)[None, :] - shared
     return np.divide(shared, union, out=np.ones_like(shared), where=union > 0)
 
 

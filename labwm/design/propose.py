@@ -34,13 +34,22 @@ def propose(state: State, *, n: int, policy: str = "default") -> Batch:
         InvalidInputError: If `n` is below 1.
         SpaceError: If the pool has nothing left.
     """
-    if policy not in POLICIES:
-        raise NotFoundError(
-            f"A policy is known by its name; got {policy!r}. "
-            f"{suggest(policy, POLICIES)}"
-        )
+    require_policy(policy)
     if n < 1:
         raise InvalidInputError(
             f"A batch has at least one experiment; got n={n}. Ask for 1 or more."
         )
     return POLICIES[policy](state, n)
+
+
+def require_policy(policy: str) -> None:
+    """Refuse an unknown policy before any work.
+
+    Raises:
+        NotFoundError: If no policy has that name.
+    """
+    if policy not in POLICIES:
+        raise NotFoundError(
+            f"A policy is known by its name; got {policy!r}. "
+            f"{suggest(policy, POLICIES)}"
+        )
