@@ -15,6 +15,7 @@ Reference:
     Ehlert, Stahn, Spicher, Grimme, J. Chem. Theory Comput. 2021, 17, 4250 (ALPB).
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class XtbSettings:
     """Limit of self-consistent-field iterations in each of the three calculations."""
     electronic_temperature: float = 300.0
     """Kelvin, for the occupation of orbitals."""
-    timeout_seconds: int = 60
+    timeout_seconds: float = 60.0
     """Wall-clock limit, looked at between the steps; none is interrupted."""
 
     def __post_init__(self) -> None:
@@ -135,10 +136,11 @@ def _outcome(
             smiles,
             seed=seed,
             n_conformers=settings.n_conformers,
-            timeout_seconds=settings.timeout_seconds,
+            timeout_seconds=math.ceil(settings.timeout_seconds),
         )
     except MoleculeError as error:
-        return failed("embedding_failed", str(error))
+        is_late = time.monotonic() > deadline
+        return failed("timeout" if is_late else "embedding_failed", str(error))
     if conformer.n_unpaired or conformer.n_electrons % 2:
         return failed(
             "odd_electrons",
