@@ -15,6 +15,8 @@ Reference:
     Ehlert, Stahn, Spicher, Grimme, J. Chem. Theory Comput. 2021, 17, 4250 (ALPB).
 """
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ EV_PER_HARTREE = 27.211386245988
 KCAL_PER_MOL_PER_HARTREE = 627.5094740631
 BOHR_PER_ANGSTROM = 1.8897261246257702
 HARTREE_PER_KELVIN = 3.166808578545117e-6
+MAX_SEED = 2**31 - 1
 SOLVENTS = (None, "octanol", "water")
 """The three calculations of one measurement; `None` is the gas phase."""
 
@@ -95,6 +98,16 @@ class XtbResult:
     """Whether the force field converged before its iteration limit."""
     cpu_seconds: float = field(default=0.0, compare=False)
     """Processor time of this measurement, the only field that differs when repeated."""
+
+
+def seed_of(*identity: str | int) -> int:
+    """Return the seed of a replicate from what identifies it, the same on any machine.
+
+    >>> seed_of("campaign-1", "CCO", 0)
+    988479286
+    """
+    content = json.dumps(identity, ensure_ascii=True).encode()
+    return 1 + int.from_bytes(hashlib.sha256(content).digest()[:8]) % MAX_SEED
 
 
 def measure(smiles: str, *, seed: int, settings: XtbSettings) -> XtbResult:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from labwm.errors import InvalidInputError, MoleculeError
-from labwm.labs.xtb_instrument import XtbResult, XtbSettings, measure
+from labwm.labs.xtb_instrument import MAX_SEED, XtbResult, XtbSettings, measure, seed_of
 
 SETTINGS = XtbSettings()
 DYE = "CN(C)c1ccc(/C=C/C#N)cc1"
@@ -69,6 +69,16 @@ def test_another_process_with_two_threads_gives_the_same_result():
 def test_the_seed_is_the_noise():
     values = {_dg(measure(FLEXIBLE, seed=s, settings=SETTINGS)) for s in range(1, 5)}
     assert max(values) - min(values) > 0.05
+
+
+def test_what_identifies_a_replicate_gives_a_seed_that_can_be_measured_with():
+    identities = [("campaign", smiles, r) for smiles in "CNO" for r in range(50)]
+    seeds = [seed_of(*identity) for identity in identities]
+    assert seeds == [seed_of(*identity) for identity in identities]
+    assert len(set(seeds)) == len(identities)
+    assert 1 <= min(seeds) <= max(seeds) <= MAX_SEED
+    # The parts are kept apart: "ab", "c" is not "a", "bc".
+    assert seed_of("ab", "c") != seed_of("a", "bc")
 
 
 def test_more_conformers_are_another_rule():
