@@ -15,6 +15,9 @@ Reference:
     Ehlert, Stahn, Spicher, Grimme, J. Chem. Theory Comput. 2021, 17, 4250 (ALPB).
 """
 
+import hashlib
+import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +36,7 @@ EV_PER_HARTREE = 27.211386245988
 KCAL_PER_MOL_PER_HARTREE = 627.5094740631
 BOHR_PER_ANGSTROM = 1.8897261246257702
 HARTREE_PER_KELVIN = 3.166808578545117e-6
+MAX_SEED = 2**31 - 1
 SOLVENTS = (None, "octanol", "water")
 """The three calculations of one measurement; `None` is the gas phase."""
 
@@ -52,7 +56,7 @@ class XtbSettings:
     """Limit of self-consistent-field iterations in each of the three calculations."""
     electronic_temperature: float = 300.0
     """Kelvin, for the occupation of orbitals."""
-    timeout_seconds: int = 60
+    timeout_seconds: float = 60.0
     """Wall-clock limit, looked at between the steps; none is interrupted."""
 
     def __post_init__(self) -> None:
@@ -96,6 +100,16 @@ class XtbResult:
     """Processor time of this measurement, the only field that differs when repeated."""
 
 
+def seed_of(*identity: str | int) -> int:
+    """Return the seed of a replicate from what identifies it, the same on any machine.
+
+    >>> seed_of("campaign-1", "CCO", 0)
+    988479286
+    """
+    content = json.dumps(identity, ensure_ascii=True).encode()
+    return 1 + int.from_bytes(hashlib.sha256(content).digest()[:8]) % MAX_SEED
+
+
 def measure(smiles: str, *, seed: int, settings: XtbSettings) -> XtbResult:
     """Measure one replicate; equal arguments give an equal result.
 
@@ -135,10 +149,11 @@ def _outcome(
             smiles,
             seed=seed,
             n_conformers=settings.n_conformers,
-            timeout_seconds=settings.timeout_seconds,
+            timeout_seconds=math.ceil(settings.timeout_seconds),
         )
     except MoleculeError as error:
-        return failed("embedding_failed", str(error))
+        is_late = time.monotonic() > deadline
+        return failed("timeout" if is_late else "embedding_failed", str(error))
     if conformer.n_unpaired or conformer.n_electrons % 2:
         return failed(
             "odd_electrons",

@@ -22,7 +22,7 @@ import yaml
 from labwm.errors import TableError, UnavailableError
 from labwm.labs.xtb_instrument import XtbResult, XtbSettings, measure
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "smiles",
     "name",
     "seed",
@@ -85,19 +85,19 @@ def plan(library: Path, *, replicate_every: int) -> list[Row]:
 
 def compute(rows: Sequence[Row], partial_path: Path, *, n_processes: int) -> None:
     """Measure the rows that `partial_path` lacks and append each as it ends."""
-    done = {_key(record) for record in _records(partial_path)}
+    complete = _records(partial_path)
+    done = {_key(record) for record in complete}
     missing = [row for row in rows if row.key not in done]
+    # Written anew, so that nothing is appended to a line that a crash cut.
+    partial_path.write_text(as_csv(complete), encoding="utf-8", newline="")
     # Forked children would inherit OpenMP's threads in an unknown state.
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    is_new = not partial_path.exists()
     with (
         partial_path.open("a", encoding="utf-8", newline="") as file,
         context.Pool(n_processes) as pool,
     ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if is_new:
-            writer.writeheader()
         work = partial(_measured, settings=XtbSettings())
         for record in _shown(pool.imap_unordered(work, missing), len(missing)):
             writer.writerow(record)
@@ -200,11 +200,12 @@ def _decimal(value: float | None) -> str:
 
 
 def _records(path: Path) -> list[dict[str, str]]:
-    """Read complete records; a line cut by a crash is measured again."""
+    """Read the complete lines; one that a crash cut has no line end."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [record for record in csv.DictReader(file) if record["seconds"]]
+        lines = [line for line in file if line.endswith("\n")]
+    return list(csv.DictReader(lines))
 
 
 def _key(record: dict[str, str]) -> tuple[str, str]:
