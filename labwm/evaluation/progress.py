@@ -50,7 +50,7 @@ def policy_rows(
     reached = np.asarray(progress >= yardstick.threshold)
     first = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, budget + 1)
     yield summarise(name, "experiments_to_threshold", budget, first)
-    yield summarise(name, "threshold_reached", budget, reached.any(axis=1))
+    yield summarise(name, "threshold_reached", budget, (row.any() for row in reached))
     yield from _model_rows(name, traces)
 
 

@@ -74,7 +74,7 @@ def yardstick_of(lookup: Lookup, *, n_max: int) -> Yardstick:
     """Measure a table, for campaigns of at most `n_max` experiments."""
     utilities = lookup.utilities
     worst = np.nanmin(utilities, axis=0)
-    failed = np.isnan(utilities).any(axis=1)
+    failed = np.asarray(np.isnan(utilities).any(axis=1))
     utilities = np.where(failed[:, None], worst, utilities)
     n_max = min(n_max, len(utilities))
     if utilities.shape[1] == 1:
