@@ -2,17 +2,34 @@
 
 from collections.abc import Callable
 
+from labwm.design.expected_improvement import expected_improvement
+from labwm.design.greedy import greedy
+from labwm.design.hypervolume_improvement import hypervolume_improvement
 from labwm.design.random_choice import random_choice
 from labwm.design.space_filling import space_filling
 from labwm.design.state import Batch, State
+from labwm.design.thompson import thompson
 from labwm.errors import InvalidInputError, NotFoundError, suggest
 
 Policy = Callable[[State, int], Batch]
 """Chooses at most so many rows of the state's pool; pure in its arguments."""
 
+
+def default(state: State, n: int) -> Batch:
+    """Space-filling first, then the improvement that fits the objectives."""
+    if len(state.protocol.objectives) == 1:
+        return expected_improvement(state, n)
+    return hypervolume_improvement(state, n)
+
+
 POLICIES: dict[str, Policy] = {
+    "default": default,
+    "expected_improvement": expected_improvement,
+    "greedy": greedy,
+    "hypervolume_improvement": hypervolume_improvement,
     "random": random_choice,
     "space_filling": space_filling,
+    "thompson": thompson,
 }
 
 

@@ -12,6 +12,8 @@ from labwm.schema import Goal, Objective, Protocol
 
 Floats = NDArray[np.float64]
 
+_TINY = 1e-200
+
 
 def utility(objective: Objective, values: ArrayLike) -> Floats:
     """Return the utility of values of the objective's readout, any shape."""
@@ -67,7 +69,8 @@ def expected_excess(
             return _ramp(-mean - threshold, sd)
         case Goal.MATCH:
             reach = np.maximum(-threshold, 0.0)
-            away = mean - _target(objective)
+            # Left of the target, where no large terms cancel; the triangle is even.
+            away = -np.abs(mean - _target(objective))
             triangle = (
                 _ramp(away + reach, sd) - 2 * _ramp(away, sd) + _ramp(away - reach, sd)
             )
@@ -75,19 +78,18 @@ def expected_excess(
 
 
 def log_expected_excess(
-    objective: Objective, mean: Floats, sd: Floats, threshold: float
+    objective: Objective, mean: Floats, sd: Floats, threshold: Floats
 ) -> Floats:
-    """Return the logarithm of `expected_excess`, accurate far below the threshold.
+    """Return the logarithm of `expected_excess`, ordered far below the threshold too.
 
     For `match` the distance to the reachable interval orders what underflows.
     """
     if objective.goal is Goal.MATCH:
         excess = expected_excess(objective, mean, sd, threshold)
-        reach = max(-threshold, 0.0)
+        reach = np.maximum(-np.asarray(threshold), 0.0)
         beyond = np.maximum(np.abs(mean - _target(objective)) - reach, 0.0)
-        floor = -300.0 - 0.5 * (beyond / np.maximum(sd, 1e-300)) ** 2
-        with np.errstate(divide="ignore"):
-            return np.where(excess > 1e-120, np.log(excess), floor)
+        floor = -300.0 - 0.5 * _standard(beyond, sd) ** 2
+        return np.where(excess > 1e-120, np.log(np.maximum(excess, 1e-120)), floor)
     sign = 1.0 if objective.goal is Goal.MAXIMISE else -1.0
     return _log_ramp(sign * mean - threshold, sd)
 
@@ -97,10 +99,14 @@ def _target(objective: Objective) -> float:
     return objective.target
 
 
+def _standard(gap: Floats, sd: Floats) -> Floats:
+    # Clipped where a square would overflow: the outcome is certain long before.
+    return np.clip(gap / np.maximum(sd, _TINY), -1e9, 1e9)
+
+
 def _ramp(gap: Floats, sd: Floats) -> Floats:
     # E[max(gap + sd * Z, 0)]
-    sd = np.maximum(sd, 1e-300)
-    z = gap / sd
+    z = _standard(gap, sd)
     return gap * ndtr(z) + sd * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
 
 
@@ -113,12 +119,11 @@ def _log_ramp(gap: Floats, sd: Floats) -> Floats:
     Reference:
         Ament et al., Unexpected improvements to expected improvement, 2023, eq. 9.
     """
-    sd = np.maximum(sd, 1e-300)
-    z = gap / sd
+    z = _standard(gap, sd)
     near = np.maximum(z, -5.0)
     log_phi = -0.5 * near**2 - 0.5 * np.log(2 * np.pi)
     h = np.exp(log_phi) + near * np.exp(log_ndtr(near))
     far = np.minimum(z, -5.0)
     tail = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) - 2 * np.log(-far)
     tail = tail + np.log1p(-3.0 / far**2 + 15.0 / far**4)
-    return np.log(sd) + np.where(z > -5.0, np.log(np.maximum(h, 1e-300)), tail)
+    return np.log(np.maximum(sd, _TINY)) + np.where(z > -5.0, np.log(np.maximum(h, _TINY)), tail)
