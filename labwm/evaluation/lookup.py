@@ -14,6 +14,7 @@ from labwm.design.utility import utilities
 from labwm.errors import NotEnoughDataError
 from labwm.schema import Measurement, Protocol
 from labwm.space.questions import Observations, Questions, observations_from
+from labwm.space.space import with_levels
 
 Floats = NDArray[np.float64]
 MIN_ROWS = 4
@@ -24,7 +25,8 @@ class Lookup:
     """Everything that was ever measured, by distinct conditions.
 
     Attributes:
-        protocol: What an experiment is and what it is wanted for.
+        protocol: What an experiment is and what it is wanted for; levels that it does
+            not list are the table's, as in a campaign.
         observed: Every measurement of the table, replicates as separate rows.
         pool: The distinct conditions, `N` rows, in the table's order.
         replicates: For each row of the pool the rows of `observed` that measured it.
@@ -82,7 +84,7 @@ def lookup_from(protocol: Protocol, measurements: Sequence[Measurement]) -> Look
     truth = _means(observed.values, replicates)
     _refuse_empty_objectives(protocol, truth)
     pool = observed.questions.take([rows[0] for rows in replicates])
-    return Lookup(protocol, observed, pool, replicates, truth, observed.digest())
+    return Lookup(with_levels(protocol, pool), observed, pool, replicates, truth, observed.digest())
 
 
 def _means(values: Floats, groups: Sequence[NDArray[np.int64]]) -> Floats:
