@@ -63,7 +63,7 @@ def list_keys() -> tuple[KeyInfo, ...]:
         KeyInfo(
             principal=_principal(view), key_id=view.key_id, is_revoked=view.is_revoked
         )
-        for view in books().ledger.keys()
+        for view in books().ledger
     )
 
 

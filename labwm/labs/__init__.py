@@ -1,4 +1,5 @@
 """Labs: one seam, several adapters."""
+<<<<<<< HEAD
 
 from labwm.labs.instrument import Instrument, Outcome
 from labwm.labs.lab import ComputingLab, Lab, Progress
@@ -21,3 +22,5 @@ __all__ = [
     "replay_lab",
     "xtb_lab",
 ]
+=======
+>>>>>>> design
