@@ -236,14 +236,10 @@ def _drop(message: str) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-<<<<<<< HEAD
-    """Pin OpenMP and BLAS to one thread: another order of sums changes last digits."""
-=======
     """Pin OpenMP and BLAS to one thread: such small matrices gain nothing from more.
 
     Workers measure side by side, each on its own core.
     """
->>>>>>> data
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
