@@ -68,10 +68,6 @@ def drawing(smiles: str) -> str:
     return svg(smiles)
 
 
-def _covered(store: Books, situation: Situation):
-    return calibration(score(store, situation))
-
-
 def _record(store: Books, situation: Situation) -> "CampaignRecord":
     from labwm.evaluation.campaign_record import CampaignRecord, ReportedExperiment
 
