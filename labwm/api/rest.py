@@ -1,0 +1,107 @@
+"""The REST door, and the server that carries it, MCP and the pages."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import labwm
+from labwm.api import mcp
+from labwm.api.access import KeyGate, caller
+from labwm.api.body_limit import LimitBody
+from labwm.api.problems import (
+    invalid_body,
+    problem,
+    problem_answer,
+    problem_of,
+)
+from labwm.api.routes import health_routes, routes
+from labwm.api.web import pages
+from labwm.errors import LabwmError
+from labwm.schema import Problem
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK) -> FastAPI:
+    """Return the application: /v1, /mcp behind keys, and the pages behind a sign-in.
+
+    Args:
+        allowed_hosts: Names under which browsers and agents may address the server;
+            any other `Host` is refused, which stops DNS rebinding.
+    """
+    tools = mcp.create_server(caller)
+    tools_app = mcp.mounted(tools, allowed_hosts)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with tools.session_manager.run():
+            yield
+
+    app = FastAPI(
+        title="labwm",
+        summary=labwm.__doc__,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.include_router(health_routes)
+    app.include_router(routes)
+    app.include_router(pages.routes, include_in_schema=False)
+    app.mount("/static", pages.static_files())
+    app.mount("/mcp", tools_app)
+    _answer_errors(app)
+    app.add_middleware(KeyGate, guards=_needs_a_key)
+    app.add_middleware(LimitBody)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    return app
+
+
+def serve(app: ASGIApp, *, host: str, port: int) -> None:
+    """Serve until told to stop; one process, so that a model stays in memory."""
+    import uvicorn
+
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _needs_a_key(path: str) -> bool:
+    open_paths = ("/v1/health", "/v1/openapi.json")
+    return path.startswith(("/v1/", "/mcp")) and path not in open_paths
+
+
+def _answer_errors(app: FastAPI) -> None:
+    @app.exception_handler(LabwmError)
+    def _deliberate(request: Request, error: LabwmError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return _answer(request, problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    def _malformed(request: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return _answer(request, invalid_body(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        code = {404: "not-found", 405: "method-not-allowed"}
+        found = problem(
+            error.status_code, error.detail, code.get(error.status_code, "http")
+        )
+        answer = _answer(request, found)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    def _unexpected(request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
+        detail = "This is a defect; the server's log holds the traceback."
+        return _answer(request, problem(500, detail, "unexpected"))
+
+
+def _answer(request: Request, found: Problem) -> Response:
+    if request.url.path.startswith(("/v1", "/mcp")):
+        return problem_answer(found)
+    return pages.problem_page(request, found)
