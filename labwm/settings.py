@@ -33,6 +33,11 @@ def data_mirror() -> Path | None:
     return Path(value).resolve() if value else None
 
 
+def public_url() -> str:
+    """Address under which people reach the pages: `LABWM_PUBLIC_URL`."""
+    return os.environ.get("LABWM_PUBLIC_URL") or "http://127.0.0.1:8300"
+
+
 def lab_folder(name: str) -> Path:
     """Folder in which the lab of that name keeps its jobs."""
     return home() / "labs" / name

@@ -7,7 +7,7 @@ from labwm.campaign.access import (
     list_keys,
     revoke_key,
 )
-from labwm.campaign.advance import advance
+from labwm.campaign.advance import advance, open_ids
 from labwm.campaign.agents import predict, propose, submit, suggest
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
@@ -16,8 +16,10 @@ from labwm.campaign.database import (
     upgrade_database,
     verify_database,
 )
+from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
-from labwm.campaign.reporting import report
+from labwm.campaign.reporting import drawing, report
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
@@ -25,20 +27,26 @@ __all__ = [
     "advance",
     "authenticate",
     "backup_database",
+    "check_lab",
     "create_key",
     "decide",
     "doctor",
+    "drawing",
     "list_campaigns",
     "list_keys",
+    "list_labs",
     "measurements",
     "open_campaign",
+    "open_ids",
     "predict",
     "propose",
     "report",
     "revoke_key",
+    "round_note",
     "status",
     "submit",
     "suggest",
     "upgrade_database",
     "verify_database",
+    "work_lab",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labwm.campaign.situation import Situation
 from labwm.errors import NotEnoughDataError
-from labwm.schema import Conditions, ModelCard, Origin, PredictedReadout
+from labwm.schema import Conditions, ModelCard, PredictedReadout
 from labwm.space.questions import questions_from
 
 if TYPE_CHECKING:
@@ -151,15 +151,3 @@ def _beliefs(
             model.predict(questions).records(), support, strict=True
         )
     ]
-
-
-def origin_policy(situation: Situation) -> str:
-    """Return what the protocol says about approval for results of this origin."""
-    approval = situation.protocol.lab.approval
-    return {
-        Origin.MEASURED: approval.real,
-        Origin.IMPORTED: approval.real,
-        Origin.COMPUTED: approval.computed,
-        Origin.REPLAYED: approval.replayed,
-        Origin.VIRTUAL: approval.virtual,
-    }[situation.origin]

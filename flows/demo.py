@@ -1,0 +1,145 @@
+"""`make demo`: a campaign on a real quantum-chemical lab, start to end, through Prefect."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labwm import settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from labwm.schema import CampaignSpec
+
+ROUNDS, BATCH = 8, 8
+_QUIET = {
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "DO_NOT_TRACK": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def main() -> None:
+    """Run the demo campaign, draw its report, and say what to type next."""
+    prepare_environment()
+    from rich.console import Console
+
+    console = Console()
+    started = time.monotonic()
+    spec = next_spec()
+    console.print(
+        f"[bold]{spec.name}[/bold]: {ROUNDS} rounds of {BATCH} molecules on the xtb lab. "
+        "Every measurement is a GFN2-xTB\ncalculation done now; two objectives: a target "
+        "HOMO-LUMO gap, and the octanol-water solvation\nfree energy. Starting Prefect's "
+        "server (about 20 s the first time) …"
+    )
+    run(spec, console)
+    finish(spec.name, console, seconds=time.monotonic() - started)
+
+
+def prepare_environment() -> None:
+    """Set what must be set before Prefect is imported; a user's own settings win."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(settings.home() / "prefect"))
+
+
+def next_spec() -> "CampaignSpec":
+    """Return the demo that was interrupted, or the next one: each has its own seed."""
+    from labwm import campaign
+    from labwm.schema import CampaignSpec, CampaignState
+
+    done = {row.campaign_id: row.state for row in campaign.list_campaigns()}
+    number = 1
+    while done.get(f"demo-{number}") not in (None, CampaignState.OPEN):
+        number += 1
+    return CampaignSpec(
+        name=f"demo-{number}",
+        protocol="xtb_dyes",
+        lab="xtb",
+        budget=ROUNDS * BATCH,
+        batch_size=BATCH,
+        seed=number,
+    )
+
+
+def run(spec: "CampaignSpec", console: "Console") -> None:
+    """Run the flow, and meanwhile show what the ledger holds."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from flows.campaign import run_campaign
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[best]}"),
+        console=console,
+    )
+    over = threading.Event()
+    with progress:
+        watcher = threading.Thread(target=watch, args=(spec, progress, over))
+        watcher.start()
+        try:
+            run_campaign(spec)
+        finally:
+            over.set()
+            watcher.join()
+
+
+def watch(spec: "CampaignSpec", progress: "Progress", over: threading.Event) -> None:
+    """Follow the campaign in the ledger, as anybody could, until it is over."""
+    from labwm import campaign
+    from labwm.errors import NotFoundError
+
+    bar = progress.add_task("opening", total=spec.budget, best="")
+    is_last = False
+    while not is_last:
+        is_last = over.wait(1.0)
+        try:
+            now = campaign.status(spec.name)
+        except NotFoundError:
+            continue
+        row = now.summary
+        best = ", ".join(f"{b.readout} {b.value:.2f} {b.unit or ''}" for b in now.best)
+        progress.update(
+            bar,
+            completed=row.n_measured,
+            description=f"round {max(row.round - 1, 0)}, {row.n_failed} failed",
+            best=f"best: {best}" if best else "",
+        )
+
+
+def finish(campaign_id: str, console: "Console", *, seconds: float) -> None:
+    """Draw the report and say what came out and what to do next."""
+    from labwm import campaign
+
+    folder = Path("demo_report") / campaign_id
+    made = campaign.report(campaign_id, folder)
+    for line in made.headline:
+        console.print(line)
+    console.print(f"\nReport: [bold]{made.page}[/bold]  ({seconds:.0f} s in all)\n")
+    console.print("What to type next:", style="bold")
+    for command, why in (
+        (f"xdg-open {made.page}", "look at the report"),
+        (f".venv/bin/labwm campaign status {campaign_id}", "how the campaign stands"),
+        ("make up", "Prefect's UI, the pages and the API on this machine"),
+        ("make demo", "another campaign, with another seed"),
+        (".venv/bin/labwm protocol init MY.csv --target COLUMN", "your own table"),
+    ):
+        console.print(f"  {command:<58} [dim]{why}[/dim]")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped; nothing is lost. `make demo` goes on from here.\n")
+        sys.exit(130)

@@ -1,0 +1,122 @@
+"""The one mover: everything that moves a campaign calls `advance`."""
+
+from collections.abc import Callable
+
+from labwm import settings
+from labwm.campaign import approval, dispatch, learning, rounds
+from labwm.campaign.books import Books, books
+from labwm.campaign.lease import Lease, held
+from labwm.campaign.situation import Situation, read_opening, read_situation
+from labwm.errors import InDoubtError
+from labwm.schema import JobState, Step, WaitsFor
+from labwm.store import StoredBatch
+
+Say = Callable[[str], None]
+
+
+def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
+    """Move a campaign until it must wait or one more round is learnt.
+
+    Safe to call at any time and from anywhere: one caller at a time holds the lease, and
+    whatever killed the last one, the next goes on from what is stored.
+
+    Args:
+        campaign_id: Of an open campaign.
+        progress: Called with a line for people whenever something happened.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+        LeaseHeldError: If somebody else is moving it now.
+        StaleTokenError: If the lease was lost meanwhile.
+    """
+    say = progress or (lambda _: None)
+    store = books()
+    read_opening(store, campaign_id)
+    with held(store, campaign_id, actor="advance") as lease:
+        while True:
+            situation = read_situation(store, campaign_id)
+            did, waits_for, is_round_over = _step(store, lease, situation, say)
+            say(did)
+            if is_round_over or waits_for is not WaitsFor.NOTHING:
+                return _report_step(store, campaign_id, did, waits_for)
+
+
+Outcome = tuple[str, WaitsFor, bool]
+
+
+def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
+    batches = store.ledger.batches(situation.campaign_id)
+    last = batches[-1] if batches else None
+    if last is None or last.is_closed:
+        return _next_round(store, lease, situation, say)
+    if last.approval == "awaiting":
+        return approval.settle(store, lease, situation, last)
+    if last.approval in {"rejected", "expired"}:
+        return learning.close(store, lease, last, did=f"round {last.round} rejected")
+    return _work_on(store, lease, situation, last, say)
+
+
+def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
+    queued = rounds.queued_proposals(store, situation)
+    if situation.n_left == 0:
+        return _finish(store, lease, "the budget is spent")
+    did = rounds.propose_round(store, lease, situation, queued, say=say)
+    if did is None:
+        return _finish(store, lease, "every candidate was tried")
+    return did, WaitsFor.NOTHING, False
+
+
+def _finish(store: Books, lease: Lease, why: str) -> Outcome:
+    if store.ledger.campaign(lease.campaign_id).state == "open":
+        with lease.write(store) as w:
+            w.event("campaign.done", {"why": why})
+            w.set_campaign_state("done")
+    return f"done: {why}", WaitsFor.DONE, True
+
+
+def _work_on(
+    store: Books, lease: Lease, situation: Situation, batch: StoredBatch, say: Say
+) -> Outcome:
+    """Take the next step of an approved batch; one kind of step per submission state."""
+    state, key = batch.submission, batch.job.submission_key
+    if state is None:
+        with lease.write(store) as w:
+            w.add_job(batch.job)
+        return f"round {batch.round}: reserved as {key}", WaitsFor.NOTHING, False
+    if state in {"finished", "failed", "cancelled"}:
+        return learning.learn(store, lease, situation, batch)
+    lab = dispatch.lab_of(store, situation)
+    if state == "reserved":
+        try:
+            sent = dispatch.send(store, lease, lab, batch.job)
+        except InDoubtError as error:
+            return f"round {batch.round}: {error}", WaitsFor.LAB, True
+        return f"round {batch.round}: {sent} to {lab.name}", WaitsFor.NOTHING, False
+    if state in {"submitting", "in_doubt"}:
+        settled = dispatch.reconcile(store, lease, lab, batch.job)
+        if settled is None:
+            why = f"round {batch.round}: {key} is in doubt; ask the lab"
+            return why, WaitsFor.PERSON, True
+        return f"round {batch.round}: {settled}", WaitsFor.NOTHING, False
+    job_state = dispatch.gather(store, lease, lab, batch.job, say=say)
+    if job_state in {JobState.ACCEPTED, JobState.RUNNING}:
+        return f"round {batch.round}: the lab is working", WaitsFor.LAB, True
+    return f"round {batch.round}: measured", WaitsFor.NOTHING, False
+
+
+def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) -> Step:
+    situation = read_situation(store, campaign_id)
+    return Step(
+        campaign_id=campaign_id,
+        did=did,
+        waits_for=waits_for,
+        round=situation.round,
+        n_measured=len({m.proposal_id for m in situation.measurements}),
+        budget=situation.spec.budget,
+        link=f"{settings.public_url()}/campaigns/{campaign_id}",
+    )
+
+
+def open_ids() -> tuple[str, ...]:
+    """Return the campaigns that are not done, oldest first."""
+    return tuple(row.id for row in books().ledger.campaigns() if row.state == "open")

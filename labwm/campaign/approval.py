@@ -1,0 +1,135 @@
+"""Decisions on batches: bound to the digest of exactly what will be sent."""
+
+from labwm.campaign.access import require
+from labwm.campaign.books import Books, books
+from labwm.campaign.lease import Lease, held
+from labwm.campaign.situation import Situation, read_situation
+from labwm.errors import ConflictError, ForbiddenError, NotFoundError
+from labwm.schema import (
+    ApprovalRequest,
+    BatchInfo,
+    Origin,
+    Principal,
+    Scope,
+    WaitsFor,
+)
+from labwm.store import StoredBatch
+
+
+def needs_approval(situation: Situation) -> bool:
+    """Does the protocol want a person's yes for results of this origin?"""
+    approval = situation.protocol.lab.approval
+    rule = {
+        Origin.MEASURED: approval.real,
+        Origin.IMPORTED: approval.real,
+        Origin.COMPUTED: approval.computed,
+        Origin.REPLAYED: approval.replayed,
+        Origin.VIRTUAL: approval.virtual,
+    }[situation.origin]
+    return rule == "always"
+
+
+def settle(
+    store: Books, lease: Lease, situation: Situation, batch: StoredBatch
+) -> tuple[str, WaitsFor, bool]:
+    """Approve by the protocol's written policy, or wait for a person."""
+    if needs_approval(situation):
+        return f"round {batch.round} awaits approval", WaitsFor.APPROVAL, True
+    rule = f"protocol {situation.protocol.name} version {situation.protocol.version}"
+    with lease.write(store) as w:
+        w.move_approval(batch.job.submission_key, "approved", actor=f"policy:{rule}")
+        w.event(
+            "batch.auto-approved",
+            {
+                "submission_key": batch.job.submission_key,
+                "content_sha256": batch.job.content_sha256,
+                "rule": f"{situation.origin} results need no approval",
+                "written_in": rule,
+            },
+        )
+    return f"round {batch.round}: approved by {rule}", WaitsFor.NOTHING, False
+
+
+def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
+    """Approve or reject exactly the batch with this digest.
+
+    Raises:
+        ForbiddenError: If the principal is no person, lacks the scope, or proposed part
+            of the batch and the protocol has no `self_approval`.
+        NotFoundError: If no batch of the campaign has this digest.
+        ConflictError: If it was decided before.
+    """
+    require(principal, Scope.APPROVE)
+    store = books()
+    with held(store, request.campaign_id, actor=principal.name) as lease:
+        situation = read_situation(store, request.campaign_id)
+        batch = _batch_with(store, request)
+        is_own = _refuse_own(store, situation, batch, principal)
+        to = "approved" if request.decision == "approve" else "rejected"
+        with lease.write(store) as w:
+            w.move_approval(batch.job.submission_key, to, actor=principal.name)
+            w.event(
+                f"batch.{to}",
+                {
+                    "submission_key": batch.job.submission_key,
+                    "content_sha256": request.content_sha256,
+                    "by": principal.name,
+                    "note": request.note,
+                    "self_approved": is_own,
+                },
+            )
+    fresh = next(
+        row
+        for row in store.ledger.batches(request.campaign_id)
+        if row.job.submission_key == batch.job.submission_key
+    )
+    return batch_info(store, fresh)
+
+
+def _batch_with(store: Books, request: ApprovalRequest) -> StoredBatch:
+    for batch in store.ledger.batches(request.campaign_id):
+        if batch.job.content_sha256 == request.content_sha256:
+            if batch.approval != "awaiting":
+                raise ConflictError(
+                    f"A batch is decided once; round {batch.round} is "
+                    f"{batch.approval}. Look at the campaign's page."
+                )
+            return batch
+    raise NotFoundError(
+        "An approval names the digest of a stored batch; no batch of "
+        f"{request.campaign_id!r} has {request.content_sha256[:12]}…. It may have "
+        "changed since you looked: look again."
+    )
+
+
+def _refuse_own(
+    store: Books, situation: Situation, batch: StoredBatch, principal: Principal
+) -> bool:
+    proposers = {
+        proposal.proposer
+        for proposal in store.ledger.proposals(situation.campaign_id)
+        if proposal.id in batch.proposal_ids
+    }
+    if principal.name not in proposers:
+        return False
+    if not situation.protocol.lab.approval.self_approval:
+        raise ForbiddenError(
+            f"Another person than the proposer approves; {principal.name!r} proposed "
+            "part of this batch. Ask a colleague, or write `self_approval: true` into "
+            "the protocol's approval policy."
+        )
+    return True
+
+
+def batch_info(store: Books, batch: StoredBatch) -> BatchInfo:
+    """Return the batch as doors show it."""
+    proposals = {p.id: p for p in store.ledger.proposals(batch.job.campaign_id)}
+    return BatchInfo(
+        batch_id=batch.job.submission_key,
+        round=batch.round,
+        content_sha256=batch.job.content_sha256,
+        approval=batch.approval,
+        submission=batch.submission,
+        submission_key=batch.job.submission_key if batch.submission else None,
+        proposals=tuple(proposals[proposal_id] for proposal_id in batch.proposal_ids),
+    )

@@ -1,0 +1,169 @@
+"""Close a round: score what was predicted before against what was measured after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labwm.campaign.books import Books
+from labwm.campaign.lease import Lease
+from labwm.campaign.situation import Situation
+from labwm.schema import (
+    CalibrationSoFar,
+    Measurement,
+    Proposal,
+    Status,
+    StoredPrediction,
+    WaitsFor,
+    prediction_of,
+)
+from labwm.store import StoredBatch
+
+Outcome = tuple[str, WaitsFor, bool]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One measured value beside what was predicted of it before."""
+
+    proposal_id: str
+    readout: str
+    round: int
+    predicted: float
+    low90: float
+    high90: float
+    measured: float
+    probability: float
+    """Predicted probability of a value at or below the measured one."""
+    log_density: float
+
+    @property
+    def is_inside_90(self) -> bool:
+        """Did the 90 % interval hold the value?"""
+        return self.low90 <= self.measured <= self.high90
+
+
+def learn(
+    store: Books, lease: Lease, situation: Situation, batch: StoredBatch
+) -> Outcome:
+    """Score the round's predictions and close it; the next round's model sees it."""
+    scored = [s for s in score(store, situation) if s.round == batch.round]
+    failed = [
+        m
+        for m in situation.measurements
+        if m.proposal_id in batch.proposal_ids and is_failed(m)
+    ]
+    n_inside = sum(s.is_inside_90 for s in scored)
+    with lease.write(store) as w:
+        w.event(
+            "round.learned",
+            {
+                "round": batch.round,
+                "n_scored": len(scored),
+                "n_inside_90": n_inside,
+                "mean_log_density": float(np.mean([s.log_density for s in scored]))
+                if scored
+                else None,
+                "n_failed": len(failed),
+                "data_sha256": situation.data_sha256,
+            },
+        )
+        w.close_batch(batch.job.submission_key)
+    parts = [f"round {batch.round}: learnt"]
+    if scored:
+        parts.append(f"{n_inside} of {len(scored)} values inside their 90 % interval")
+    if failed:
+        parts.append(f"{len(failed)} failed wells")
+    return ", ".join(parts), WaitsFor.NOTHING, True
+
+
+def close(store: Books, lease: Lease, batch: StoredBatch, *, did: str) -> Outcome:
+    """Close a round that was not measured."""
+    with lease.write(store) as w:
+        w.event("round.closed", {"round": batch.round, "why": did})
+        w.close_batch(batch.job.submission_key)
+    return did, WaitsFor.NOTHING, True
+
+
+def is_failed(measurement: Measurement) -> bool:
+    """Did the experiment give no value at all?"""
+    return all(v.status is Status.FAILED for v in measurement.readouts.values())
+
+
+def score(store: Books, situation: Situation) -> list[Scored]:
+    """Score every measurement whose proposal carries a prediction stored before.
+
+    Only plain values are scored: a censored or failed value has no density.
+    """
+    proposals = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
+    predictions = {p.id: p for p in store.ledger.predictions(situation.campaign_id)}
+    pairs = [
+        (measurement, proposal, predictions[proposal.prediction_id])
+        for measurement in situation.measurements
+        if (proposal := proposals.get(measurement.proposal_id or ""))
+        and proposal.prediction_id
+    ]
+    return [s for pair in pairs for s in _score_one(*pair)]
+
+
+def _score_one(
+    measurement: Measurement, proposal: Proposal, stored: StoredPrediction
+) -> list[Scored]:
+    prediction = prediction_of([stored.readouts])
+    scored: list[Scored] = []
+    for j, name in enumerate(prediction.readouts):
+        value = measurement.readouts.get(name)
+        if value is None or value.value is None:
+            continue
+        if value.status not in {Status.OK, Status.OUT_OF_BOUNDS}:
+            continue
+        y = np.full((1, len(prediction.readouts)), value.value)
+        scored.append(
+            Scored(
+                proposal_id=proposal.id,
+                readout=name,
+                round=_round_in(measurement, proposal),
+                predicted=stored.readouts[name].mean,
+                low90=stored.readouts[name].low90,
+                high90=stored.readouts[name].high90,
+                measured=value.value,
+                probability=float(prediction.cdf(y)[0, j]),
+                log_density=float(prediction.log_density(y)[0, j]),
+            )
+        )
+    return scored
+
+
+def _round_in(measurement: Measurement, proposal: Proposal) -> int:
+    """Round in which it was measured: the job's key ends in `-rNNN`."""
+    if measurement.job_key:
+        return int(measurement.job_key.rsplit("-r", 1)[1])
+    return proposal.round
+
+
+def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
+    """Return coverage per readout with its Wilson interval at 95 %."""
+    summaries: list[CalibrationSoFar] = []
+    for name in dict.fromkeys(s.readout for s in scored):
+        inside = [s.is_inside_90 for s in scored if s.readout == name]
+        low, high = wilson(sum(inside), len(inside))
+        summaries.append(
+            CalibrationSoFar(
+                readout=name,
+                n=len(inside),
+                n_inside_90=sum(inside),
+                coverage_90=sum(inside) / len(inside),
+                low=low,
+                high=high,
+            )
+        )
+    return tuple(summaries)
+
+
+def wilson(n_inside: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share; Wilson, JASA 1927, 22, 209."""
+    z = 1.959963984540054
+    share = n_inside / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

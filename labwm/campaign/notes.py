@@ -1,0 +1,122 @@
+"""A round in Markdown, for Prefect's artifacts and for people who read text."""
+
+from labwm.campaign.books import books
+from labwm.campaign.learning import Scored, calibration, score
+from labwm.campaign.situation import Situation, read_situation
+from labwm.campaign.status import status
+from labwm.schema import CampaignStatus, Conditions, Measurement, Proposal, Value
+from labwm.store import StoredBatch
+
+
+def round_note(campaign_id: str) -> str:
+    """Describe how a campaign stands and its latest round.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    store = books()
+    situation = read_situation(store, campaign_id)
+    now = status(campaign_id)
+    batches = store.ledger.batches(campaign_id)
+    scored = score(store, situation)
+    lines = [*_head(now), *_best(now), *_calibration(scored)]
+    if batches:
+        proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
+        lines += _round(situation, batches[-1], proposals, scored)
+    return "\n".join(lines) + "\n"
+
+
+def _head(now: CampaignStatus) -> list[str]:
+    row = now.summary
+    return [
+        f"# {row.title}",
+        "",
+        f"Campaign **{row.campaign_id}** · {row.protocol} · lab {row.lab} · "
+        f"{row.waits_for.value}",
+        "",
+        f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} failed "
+        f"wells, {row.n_pending} pending. [Open the campaign]({now.link})",
+        "",
+    ]
+
+
+def _best(now: CampaignStatus) -> list[str]:
+    if not now.best:
+        return []
+    rows = [
+        f"| {best.readout} | {best.goal} | {best.value:.4g} {best.unit or ''} | "
+        f"{_conditions(best.conditions)} |"
+        for best in now.best
+    ]
+    return ["| best of | goal | value | conditions |", "|---|---|---|---|", *rows, ""]
+
+
+def _calibration(scored: list[Scored]) -> list[str]:
+    rows = [
+        f"| {row.readout} | {row.n_inside_90} of {row.n} | "
+        f"{row.coverage_90:.2f} [{row.low:.2f}, {row.high:.2f}] |"
+        for row in calibration(scored)
+    ]
+    if not rows:
+        return ["No prediction was scored yet: the first round has no model.", ""]
+    head = [
+        "| predicted before | inside 90 % | coverage [95 % interval] |",
+        "|---|---|---|",
+    ]
+    return [*head, *rows, ""]
+
+
+def _round(
+    situation: Situation,
+    batch: StoredBatch,
+    proposals: dict[str, Proposal],
+    scored: list[Scored],
+) -> list[str]:
+    measured: dict[str, list[Measurement]] = {}
+    for measurement in situation.measurements:
+        measured.setdefault(measurement.proposal_id or "", []).append(measurement)
+    expected = {
+        s.proposal_id: f"{s.predicted:.3g} [{s.low90:.3g}, {s.high90:.3g}]"
+        for s in scored
+    }
+    rows = [
+        f"| {i + 1} | {_conditions(proposals[name].candidate.conditions)} | "
+        f"{_cell(proposals[name].reason)} | {expected.get(name, '–')} | "
+        f"{_results(measured.get(name, []))} |"
+        for i, name in enumerate(batch.proposal_ids)
+    ]
+    return [
+        f"## Round {batch.round}: {batch.approval}, {batch.submission or 'not sent'}",
+        "",
+        "| | conditions | why | predicted before | measured |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _results(measurements: list[Measurement]) -> str:
+    shown = [
+        f"{name} {_value(value)}"
+        for measurement in measurements
+        for name, value in measurement.readouts.items()
+    ]
+    return _cell("; ".join(shown)) or "–"
+
+
+def _value(value: Value) -> str:
+    if value.value is None:
+        return f"**{value.status.value}**{': ' + value.reason if value.reason else ''}"
+    return f"{value.value:.4g}"
+
+
+def _conditions(conditions: Conditions) -> str:
+    shown = [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} `{value}`"
+        for name, value in conditions.items()
+    ]
+    return _cell(", ".join(shown))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,136 @@
+"""Open a campaign: check everything that can be checked before anything runs."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from labwm.campaign.access import LOCAL_PERSON, require
+from labwm.campaign.books import Books, books
+from labwm.campaign.dispatch import origin_of
+from labwm.campaign.situation import Opening, pool_bytes, read_opening
+from labwm.errors import DuplicateError, InvalidInputError, NotFoundError, SpaceError
+from labwm.schema import (
+    CampaignSpec,
+    Measurement,
+    Origin,
+    Principal,
+    Protocol,
+    Scope,
+    canonical_json,
+)
+from labwm.space.questions import Questions
+
+POOL_LIMIT = 100_000
+"""Candidates of a finite space; larger and continuous spaces are searched by draws."""
+
+
+@dataclass(frozen=True)
+class _Material:
+    protocol: Protocol
+    pool: Questions
+    table: tuple[Measurement, ...] | None
+
+
+def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) -> str:
+    """Open a campaign and return its identifier, which is its name.
+
+    Opening it again with the same specification changes nothing and returns the same.
+
+    Raises:
+        DuplicateError: If the name is taken with another specification, or the
+            protocol's version is stored with other content.
+        InvalidInputError: If protocol, data or pool break a rule; nothing is stored.
+    """
+    require(principal, Scope.SUBMIT)
+    held = books()
+    if _is_open(held, spec):
+        return spec.name
+    material = _gather(spec)
+    lab = material.protocol.lab.adapter if spec.lab == "protocol" else spec.lab
+    opening = Opening(
+        spec=spec,
+        protocol_name=material.protocol.name,
+        protocol_version=material.protocol.version,
+        protocol_sha256=material.protocol.digest(),
+        lab=lab,
+        origin=origin_of(lab),
+        uid=uuid.uuid4().hex[:8],
+        pool_sha256=material.pool.digest(),
+        pool_object=held.objects.put(pool_bytes(material.pool)),
+        table_object=_put_table(held, material.table),
+        opened_by=principal.name,
+        opened_at=datetime.now(UTC),
+    )
+    held.ledger.add_protocol(material.protocol)
+    held.ledger.open_campaign(
+        spec.name,
+        opening.model_dump(mode="json"),
+        admits=(opening.origin,),
+        actor=principal.name,
+    )
+    return spec.name
+
+
+def _is_open(held: Books, spec: CampaignSpec) -> bool:
+    try:
+        stored = read_opening(held, spec.name).spec
+    except NotFoundError:
+        return False
+    if stored != spec:
+        changed = sorted(
+            key
+            for key, value in spec.model_dump().items()
+            if stored.model_dump()[key] != value
+        )
+        raise DuplicateError(
+            f"A campaign's name stands for one specification; {spec.name!r} was opened "
+            f"with another {', '.join(changed)}. Take another name, or repeat the "
+            "first specification to go on with it."
+        )
+    return True
+
+
+def _gather(spec: CampaignSpec) -> _Material:
+    from labwm.data import load_protocol, load_table, measurements_from_table
+    from labwm.space.space import candidates, pool_of, with_levels
+
+    protocol = load_protocol(spec.protocol)
+    lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
+    _refuse_unusable(protocol)
+    if lab in {"replay", "virtual"} and spec.data is None:
+        raise InvalidInputError(
+            f"The {lab} lab needs a table to {'play' if lab == 'replay' else 'learn'}; "
+            "the campaign names none. Set `data` to a catalogue name or a file."
+        )
+    if spec.data is None:
+        pool = candidates(protocol, limit=POOL_LIMIT, seed=spec.seed)
+        return _Material(protocol, _refuse_empty(pool), None)
+    origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
+    table, _ = measurements_from_table(load_table(spec.data), protocol, origin=origin)
+    from labwm.space.questions import questions_from
+
+    pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
+    return _Material(with_levels(protocol, pool), _refuse_empty(pool), table)
+
+
+def _refuse_unusable(protocol: Protocol) -> None:
+    curves = [r.name for r in protocol.readouts if r.kind == "curve"]
+    wanted = {objective.readout for objective in protocol.objectives}
+    if unusable := sorted(wanted & set(curves)):
+        raise InvalidInputError(
+            "A campaign optimises scalar and pass/fail readouts; the objectives of "
+            f"{protocol.name!r} name the curves {unusable}. Declare a scalar readout "
+            "that summarises the curve."
+        )
+
+
+def _refuse_empty(pool: Questions) -> Questions:
+    if not len(pool):
+        raise SpaceError("A campaign needs at least one candidate; the pool is empty.")
+    return pool
+
+
+def _put_table(held: Books, table: tuple[Measurement, ...] | None) -> str | None:
+    if table is None:
+        return None
+    return held.objects.put(canonical_json([m.model_dump(mode="json") for m in table]))

@@ -1,0 +1,169 @@
+"""How a campaign stands, read from the ledger: what planners and models are told."""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+
+from pydantic import AwareDatetime
+
+from labwm.campaign.books import Books
+from labwm.errors import IntegrityError
+from labwm.schema import (
+    CampaignSpec,
+    Conditions,
+    Measurement,
+    Origin,
+    Protocol,
+    Record,
+    Sha256,
+    canonical_json,
+)
+from labwm.space.questions import (
+    Observations,
+    Questions,
+    observations_from,
+    questions_from,
+)
+
+
+class Opening(Record):
+    """What a campaign was opened with: the body of its first event."""
+
+    spec: CampaignSpec
+    protocol_name: str
+    protocol_version: int
+    protocol_sha256: Sha256
+    lab: str
+    origin: Origin
+    uid: str
+    """Makes submission keys of equally named campaigns of other homes differ."""
+    pool_sha256: Sha256
+    pool_object: Sha256
+    table_object: Sha256 | None
+    opened_by: str
+    opened_at: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that planning the next round depends on."""
+
+    campaign_id: str
+    opening: Opening
+    protocol: Protocol
+    pool: Questions
+    measurements: tuple[Measurement, ...]
+    avoided: list[Conditions]
+    """Conditions that are pending, in doubt, or were rejected."""
+    round: int
+    n_spent: int
+    """Experiments that were sent or are approved to be."""
+
+    @property
+    def spec(self) -> CampaignSpec:
+        """What the campaign was asked for."""
+        return self.opening.spec
+
+    @property
+    def origin(self) -> Origin:
+        """Origin of everything its lab returns."""
+        return self.opening.origin
+
+    @property
+    def pool_sha256(self) -> str:
+        """Digest of the pool as a set of conditions."""
+        return self.opening.pool_sha256
+
+    @functools.cached_property
+    def observed(self) -> Observations:
+        """Every measurement as rows, failures included."""
+        return observations_from(self.protocol, self.measurements)
+
+    @functools.cached_property
+    def data_sha256(self) -> str:
+        """Digest of the rows as a sorted table."""
+        return self.observed.digest()
+
+    @property
+    def n_left(self) -> int:
+        """Experiments that the budget still allows."""
+        return max(0, self.spec.budget - self.n_spent)
+
+    @property
+    def batch_size(self) -> int:
+        """Experiments per round, never more than the budget allows."""
+        wanted = self.spec.batch_size or self.protocol.lab.batch_size
+        return min(wanted, self.n_left)
+
+    @property
+    def n_initial(self) -> int:
+        """Experiments to choose without a model first."""
+        size = self.spec.batch_size or self.protocol.lab.batch_size
+        return self.spec.n_initial or size
+
+    @property
+    def round_seed(self) -> int:
+        """Seed of this round: the same campaign chooses the same again."""
+        text = f"{self.spec.seed}/{self.round}".encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4]) >> 1
+
+
+def read_opening(books: Books, campaign_id: str) -> Opening:
+    """Return what a campaign was opened with.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    return Opening.model_validate(books.ledger.campaign(campaign_id).body)
+
+
+def read_situation(books: Books, campaign_id: str) -> Situation:
+    """Read how a campaign stands.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    opening = read_opening(books, campaign_id)
+    protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
+    if protocol.digest() != opening.protocol_sha256:
+        raise IntegrityError(
+            f"A running campaign keeps its protocol; {opening.protocol_name} version "
+            f"{opening.protocol_version} is stored with another content. Run "
+            "`labwm db verify`."
+        )
+    batches = books.ledger.batches(campaign_id)
+    measurements = books.ledger.measurements(campaign_id)
+    answered = {m.proposal_id for m in measurements}
+    avoided = [
+        well.conditions
+        for batch in batches
+        for well in batch.job.wells
+        if well.proposal_id not in answered
+    ]
+    counted = [batch for batch in batches if batch.counts_as_spent]
+    return Situation(
+        campaign_id=campaign_id,
+        opening=opening,
+        protocol=protocol,
+        pool=_read_pool(books, protocol, opening),
+        measurements=tuple(measurements),
+        avoided=avoided,
+        round=len(batches),
+        n_spent=sum(len(batch.proposal_ids) for batch in counted),
+    )
+
+
+def pool_bytes(pool: Questions) -> bytes:
+    """Return the pool as the object that a campaign keeps."""
+    return canonical_json(pool.rows())
+
+
+@functools.lru_cache(maxsize=4)
+def _pool_of(data: bytes, protocol_json: bytes) -> Questions:
+    protocol = Protocol.model_validate_json(protocol_json)
+    return questions_from(protocol, json.loads(data))
+
+
+def _read_pool(books: Books, protocol: Protocol, opening: Opening) -> Questions:
+    return _pool_of(books.objects.get(opening.pool_object), protocol.canonical_json())

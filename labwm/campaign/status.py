@@ -1,0 +1,126 @@
+"""How campaigns stand, for every door; loads no model."""
+
+from labwm import settings
+from labwm.campaign.approval import batch_info, needs_approval
+from labwm.campaign.books import Books, books
+from labwm.campaign.learning import calibration, is_failed, score
+from labwm.campaign.situation import Situation, read_situation
+from labwm.schema import (
+    Best,
+    CampaignState,
+    CampaignStatus,
+    CampaignSummary,
+    Goal,
+    Measurement,
+    MeasurementPage,
+    Objective,
+    Status,
+    WaitsFor,
+)
+
+
+def status(campaign_id: str) -> CampaignStatus:
+    """Return how a campaign stands.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    store = books()
+    situation = read_situation(store, campaign_id)
+    batches = store.ledger.batches(campaign_id)
+    return CampaignStatus(
+        summary=_summary(store, situation),
+        spec=situation.spec,
+        best=tuple(
+            best
+            for objective in situation.protocol.objectives
+            if (best := _best(situation, objective))
+        ),
+        calibration=calibration(score(store, situation)),
+        batches=tuple(batch_info(store, batch) for batch in batches),
+        model=store.ledger.latest_model_card(campaign_id),
+        link=f"{settings.public_url()}/campaigns/{campaign_id}",
+    )
+
+
+def list_campaigns() -> tuple[CampaignSummary, ...]:
+    """Return one line per campaign, the latest first."""
+    store = books()
+    rows = [
+        _summary(store, read_situation(store, row.id))
+        for row in store.ledger.campaigns()
+    ]
+    return tuple(sorted(rows, key=lambda row: row.opened_at, reverse=True))
+
+
+def measurements(
+    campaign_id: str, *, offset: int = 0, limit: int = 100
+) -> MeasurementPage:
+    """Return some measurements in the order in which they came, failures included."""
+    rows = books().ledger.measurements(campaign_id)
+    return MeasurementPage(
+        total=len(rows), measurements=tuple(rows[offset : offset + limit])
+    )
+
+
+def waits_for(store: Books, situation: Situation) -> WaitsFor:
+    """Say what a campaign waits for, without moving it."""
+    if store.ledger.campaign(situation.campaign_id).state != "open":
+        return WaitsFor.DONE
+    batches = store.ledger.batches(situation.campaign_id)
+    if not batches or batches[-1].is_closed:
+        return WaitsFor.NOTHING
+    last = batches[-1]
+    if last.approval == "awaiting" and needs_approval(situation):
+        return WaitsFor.APPROVAL
+    if last.submission in {"submitting", "in_doubt"}:
+        return WaitsFor.PERSON
+    if last.submission in {"accepted", "running"}:
+        return WaitsFor.LAB
+    return WaitsFor.NOTHING
+
+
+def _summary(store: Books, situation: Situation) -> CampaignSummary:
+    measured = situation.measurements
+    return CampaignSummary(
+        campaign_id=situation.campaign_id,
+        title=situation.protocol.title or situation.protocol.name,
+        protocol=f"{situation.protocol.name} version {situation.protocol.version}",
+        lab=situation.opening.lab,
+        state=CampaignState(store.ledger.campaign(situation.campaign_id).state),
+        waits_for=waits_for(store, situation),
+        round=situation.round,
+        n_measured=len({m.proposal_id for m in measured}),
+        n_failed=sum(is_failed(m) for m in measured),
+        n_pending=len(situation.avoided),
+        budget=situation.spec.budget,
+        opened_at=situation.opening.opened_at,
+    )
+
+
+def _best(situation: Situation, objective: Objective) -> Best | None:
+    usable = [
+        (m, value.value)
+        for m in situation.measurements
+        if (value := m.readouts.get(objective.readout))
+        and value.status is Status.OK
+        and value.value is not None
+    ]
+    if not usable:
+        return None
+
+    def worth(pair: tuple[Measurement, float]) -> float:
+        if objective.goal is Goal.MAXIMISE:
+            return pair[1]
+        if objective.goal is Goal.MINIMISE:
+            return -pair[1]
+        return -abs(pair[1] - (objective.target or 0.0))
+
+    measurement, value = max(usable, key=worth)
+    return Best(
+        readout=objective.readout,
+        goal=objective.goal.value,
+        value=value,
+        unit=situation.protocol.readout(objective.readout).unit,
+        conditions=measurement.conditions,
+    )

@@ -1,0 +1,60 @@
+"""The wheel works in an empty environment, from an empty folder, without the checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prefect")]
+
+
+def run(*words: str | Path, cwd: Path, **settings: str) -> str:
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHONPATH"
+    } | settings
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """Folder of the programs of an environment that holds the wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist"]
+    run(*build, ROOT, cwd=folder)
+    (wheel,) = (folder / "dist").glob("labwm-*.whl")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    pip = [folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    run(*pip, "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    return folder / "venv" / "bin"
+
+
+def test_the_installed_wheel_shows_a_protocol_and_lists_data(installed, tmp_path):
+    shown = run(installed / "labwm", "protocol", "show", "xtb_dyes", cwd=tmp_path)
+    assert "gap" in shown
+    listed = run(installed / "labwm", "data", "list", cwd=tmp_path)
+    assert "direct_arylation" in listed
+
+
+def test_the_installed_wheel_runs_one_flow(installed, tmp_path):
+    code = (
+        "from flows.campaign import run_campaign; from labwm.schema import CampaignSpec; "
+        "state = run_campaign(CampaignSpec(name='wheel', protocol='xtb_dyes', "
+        "lab='xtb', budget=2, batch_size=2), return_state=True); print(state.name)"
+    )
+    settings = {"LABWM_HOME": str(tmp_path / "home"), "PREFECT_HOME": str(tmp_path)}
+    settings["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
+    out = run(installed / "python", "-c", code, cwd=tmp_path, **settings)
+    assert "Done" in out
