@@ -1,6 +1,8 @@
 """The REST door, and the server that carries it, MCP and the pages."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -14,6 +16,7 @@ import labwm
 from labwm.api import mcp
 from labwm.api.access import KeyGate, caller
 from labwm.api.body_limit import LimitBody
+from labwm.api.ports import listen
 from labwm.api.problems import (
     invalid_body,
     problem,
@@ -25,10 +28,11 @@ from labwm.api.web import pages
 from labwm.errors import LabwmError
 from labwm.schema import Problem
 
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost")
+Say = Callable[[str], None]
 
 
-def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK) -> FastAPI:
+def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK_NAMES) -> FastAPI:
     """Return the application: /v1, /mcp behind keys, and the pages behind a sign-in.
 
     Args:
@@ -64,11 +68,29 @@ def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     return app
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serve until told to stop; one process, so that a model stays in memory."""
+def run_server(app: ASGIApp, *, host: str, port: int, say: Say) -> None:
+    """Serve until told to stop; one process, so that a model stays in memory.
+
+    Raises:
+        UnavailableError: If the port is taken.
+    """
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    bound = listen(port, "the API", host=host)
+    number = bound.getsockname()[1]
+
+    class Announced(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            say(f"http://{host}:{number}")
+
+    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    Announced(config).run(sockets=[bound])
+
+
+def openapi_json() -> str:
+    """Return the OpenAPI document of the REST door as indented JSON."""
+    return json.dumps(create_app().openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _needs_a_key(path: str) -> bool:

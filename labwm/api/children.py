@@ -1,0 +1,132 @@
+"""Child processes of the launcher: each in its own group, none left behind."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from labwm import settings
+
+GRACE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program that is to run, and how to tell that it answers."""
+
+    name: str
+    title: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    address: str
+    answers: Callable[[datetime], bool]
+    """Given when it was started: does it answer now?"""
+    runs_flows: bool = False
+
+
+@dataclass
+class Child:
+    """A running service."""
+
+    service: Service
+    process: subprocess.Popen[bytes]
+    log: Path
+    started_at: datetime
+    is_ready: bool = False
+
+    @classmethod
+    def start(cls, service: Service) -> "Child":
+        """Start a service as the leader of its own group, its output in a log."""
+        log = settings.home() / "logs" / f"{service.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        started_at = datetime.now(UTC)
+        with log.open("ab") as output:
+            output.write(f"--- {started_at.isoformat(timespec='seconds')}\n".encode())
+            output.flush()
+            process = subprocess.Popen(
+                service.command,
+                env=service.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the supervisor only
+            )
+        return cls(service, process, log, started_at)
+
+    @property
+    def is_dead(self) -> bool:
+        """Did it end?"""
+        return self.process.poll() is not None
+
+    def tail(self, n_lines: int = 12) -> str:
+        """Return the end of its log."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-n_lines:])
+
+    def signal_group(self, number: signal.Signals) -> bool:
+        """Send a signal to all of its group; false when nobody is left in it."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Ask it to end, wait, then kill what is left of its group."""
+        stop_all([self])
+
+
+def stop_all(children: Sequence[Child]) -> None:
+    """Stop children together: SIGTERM, up to `GRACE_SECONDS`, then SIGKILL."""
+    for child in children:
+        child.signal_group(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and any(map(_is_left, children)):
+        time.sleep(0.1)
+    for child in children:
+        child.signal_group(signal.SIGKILL)
+        child.process.wait()
+
+
+def _is_left(child: Child) -> bool:
+    # Reaping the leader first: a zombie still counts as a member of its group.
+    child.process.poll()
+    return child.signal_group(signal.Signals(0))  # 0 asks, and does nothing
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Descendants that left their group."""
+
+    pids: tuple[int, ...]
+
+    def kill(self) -> None:
+        """Kill them."""
+        for pid in self.pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def stray_children(variable: str, value: str) -> Strays:
+    """Return the processes whose environment has this entry, this one excepted.
+
+    Only Linux tells; elsewhere there are none.
+    """
+    entry = f"{variable}={value}".encode()
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            entries = path.read_bytes().split(b"\0")
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+        pid = int(path.parent.name)
+        if entry in entries and pid != os.getpid():
+            found.append(pid)
+    return Strays(tuple(found))
