@@ -1,0 +1,1 @@
+"""Molecules to plain strings and arrays; the only room that knows RDKit."""

@@ -1,0 +1,110 @@
+"""Count fingerprints of molecules as sparse rows.
+
+Shapes: `n` molecules, `N_COUNTS` columns. Counts are folded: two environments that
+share a column are added. Chirality and double-bond geometry are not encoded.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64
+from scipy.sparse import csr_array
+
+from labwm.chem.molecule import parse
+from labwm.errors import InvalidInputError, suggest
+
+N_COUNTS = 2048
+ECFP4_RADIUS = 2
+BLOCK = 1024
+"""Molecules held in memory at once."""
+
+Kind = Literal["ecfp4", "atom_pair", "torsion"]
+KINDS: tuple[Kind, ...] = ("ecfp4", "atom_pair", "torsion")
+
+
+def count_fingerprints(smiles: Sequence[str], kind: Kind) -> csr_array:
+    """Count the environments of each molecule, `n x N_COUNTS`, float32.
+
+    Every way to write a molecule gives the same row. Costs 0.15 to 0.3 ms per drug-like
+    molecule, most of it reading the SMILES.
+
+    Args:
+        smiles: One SMILES per row.
+        kind: `ecfp4` (circular, radius 2), `atom_pair` (two atoms and their distance)
+            or `torsion` (four atoms in a row).
+
+    Raises:
+        MoleculeError: If one of `smiles` is not a molecule.
+        InvalidInputError: If `kind` is unknown.
+    """
+    return _rows((parse(written) for written in smiles), _generator(kind))
+
+
+def count_ecfp4_of_canonical(smiles: Sequence[str]) -> csr_array:
+    """Count as `count_fingerprints(…, "ecfp4")`, faster, for canonical SMILES alone.
+
+    Aromaticity is taken from the SMILES instead of being perceived. That is right for
+    what `molecule.canonical` returns and may be wrong for any other writing; a SMILES
+    that the short reading refuses is read in full. Atom pairs and torsions have no
+    such way: they need hybridisation, and without it 7 % of molecules get another row.
+
+    Raises:
+        MoleculeError: If one of `smiles` is not a molecule.
+    """
+    return _rows((_read_quickly(written) for written in smiles), _generator("ecfp4"))
+
+
+def _generator(kind: Kind) -> FingerprintGenerator64:
+    match kind:
+        case "ecfp4":
+            return rdFingerprintGenerator.GetMorganGenerator(
+                radius=ECFP4_RADIUS, fpSize=N_COUNTS, countSimulation=False
+            )
+        case "atom_pair":
+            return rdFingerprintGenerator.GetAtomPairGenerator(
+                fpSize=N_COUNTS, countSimulation=False
+            )
+        case "torsion":
+            return rdFingerprintGenerator.GetTopologicalTorsionGenerator(
+                fpSize=N_COUNTS, countSimulation=False
+            )
+    raise InvalidInputError(
+        f"A fingerprint is one of {', '.join(KINDS)}; got {kind!r}. "
+        f"{suggest(kind, KINDS)}"
+    )
+
+
+def _read_quickly(smiles: str) -> Chem.Mol:
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        if molecule is None or molecule.GetNumAtoms() == 0:
+            return parse(smiles)
+        try:
+            molecule.UpdatePropertyCache()
+        except Chem.AtomValenceException:
+            return parse(smiles)
+    Chem.FastFindRings(molecule)
+    return molecule
+
+
+def _rows(
+    molecules: Iterable[Chem.Mol], generator: FingerprintGenerator64
+) -> csr_array:
+    columns = [np.empty(0, np.int32)]
+    counts = [np.empty(0, np.float32)]
+    ends = [0]
+    remaining = iter(molecules)
+    while block := list(islice(remaining, BLOCK)):
+        for fingerprint in generator.GetCountFingerprints(block, numThreads=1):
+            found = fingerprint.GetNonzeroElements()
+            columns.append(np.fromiter(found.keys(), np.int32, len(found)))
+            counts.append(np.fromiter(found.values(), np.float32, len(found)))
+            ends.append(ends[-1] + len(found))
+    return csr_array(
+        (np.concatenate(counts), np.concatenate(columns), np.array(ends, np.int32)),
+        shape=(len(ends) - 1, N_COUNTS),
+    )
