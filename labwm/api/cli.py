@@ -3,8 +3,8 @@
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from cyclopts import App
 
@@ -14,42 +14,56 @@ from labwm.errors import LabwmError
 STOPPED: Final = 130
 DEFECT: Final = 1
 
-_COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "campaign: Start campaigns, move them on, decide on their batches.": {
-        "start campaigns:start": "Open a campaign and run it until it waits.",
-        "advance campaigns:advance": "Move a campaign on until it waits.",
-        "status campaigns:status": "Say how a campaign stands.",
-        "list campaigns:list_all": "List all campaigns.",
-        "approve decisions:approve": "Approve the batch that waits.",
-        "reject decisions:reject": "Reject the batch that waits.",
-        "report campaigns:report": "Write the report: figures and one page.",
-    },
-    "lab: Labs that run experiments.": {
-        "list labs:list_all": "List the labs.",
-        "check labs:check": "Check that a lab can work here.",
-        "work labs:work": "Run the jobs that wait in a lab's folder.",
-    },
-    "model: The world models of campaigns.": {
-        "show models:show": "Show the model card of a campaign.",
-    },
-    "key: Bearer keys for people, agents and services.": {
-        "create keys:create": "Create a key; its secret is shown once.",
-        "list keys:list_all": "List the keys, without secrets.",
-        "revoke keys:revoke": "Revoke a key for ever.",
-    },
-    "db: The ledger.": {
-        "upgrade database:upgrade": "Bring the ledger to this program's revision.",
-        "backup database:backup": "Copy the ledger to a file while it is in use.",
-        "verify database:verify": "Check every campaign's chain.",
-    },
+
+class _Command(NamedTuple):
+    """A command by name: where it is, and what it does in one line."""
+
+    name: str
+    target: str
+    meaning: str
+
+
+_GROUPS: Final = {
+    "campaign": "Start campaigns, move them on, decide on their batches.",
+    "lab": "Labs that run experiments.",
+    "model": "The world models of campaigns.",
+    "key": "Bearer keys for people, agents and services.",
+    "db": "The ledger.",
 }
-_SINGLE: Final = {
-    "up servers:up": "Start Prefect, the deployments, the API and the pages.",
-    "serve servers:serve": "Serve REST, MCP and the pages.",
-    "mcp servers:mcp": "Serve one agent over standard input and output.",
-    "openapi servers:openapi": "Print the OpenAPI document of the REST door.",
-    "doctor database:doctor": "Say what is where, and what is wrong with it.",
+_COMMANDS: Final = {
+    "campaign": (
+        _Command("start", "campaigns:start", "Open a campaign and run it."),
+        _Command("advance", "campaigns:advance", "Move a campaign on until it waits."),
+        _Command("status", "campaigns:status", "Say how a campaign stands."),
+        _Command("list", "campaigns:list_all", "List all campaigns."),
+        _Command("approve", "decisions:approve", "Approve the batch that waits."),
+        _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("report", "campaigns:report", "Write the report: figures and a page."),
+    ),
+    "lab": (
+        _Command("list", "labs:list_all", "List the labs."),
+        _Command("check", "labs:check", "Check that a lab can work here."),
+        _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
+    ),
+    "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
+    "key": (
+        _Command("create", "keys:create", "Create a key; its secret is shown once."),
+        _Command("list", "keys:list_all", "List the keys, without secrets."),
+        _Command("revoke", "keys:revoke", "Revoke a key for ever."),
+    ),
+    "db": (
+        _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("backup", "database:backup", "Copy the ledger while it is in use."),
+        _Command("verify", "database:verify", "Check every campaign's chain."),
+    ),
 }
+_SINGLE: Final = (
+    _Command("up", "servers:up", "Start Prefect, the deployments, API and pages."),
+    _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
+    _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),
+    _Command("openapi", "servers:openapi", "Print the OpenAPI document of REST."),
+    _Command("doctor", "database:doctor", "Say what is where, and what is wrong."),
+)
 
 
 def create_cli() -> App:
@@ -61,18 +75,16 @@ def create_cli() -> App:
         version_flags=["--version"],
         result_action="return_value",
     )
-    for group, commands in _COMMANDS.items():
-        name, _, meaning = group.partition(": ")
-        inner = App(name=name, help=meaning)
-        _register(inner, commands)
-        app.command(inner)
+    for name, meaning in _GROUPS.items():
+        group = App(name=name, help=meaning)
+        _register(group, _COMMANDS[name])
+        app.command(group)
     _register(app, _SINGLE)
     return app
 
 
-def _register(app: App, commands: Mapping[str, str]) -> None:
-    for key, meaning in commands.items():
-        name, target = key.split()
+def _register(app: App, commands: Iterable[_Command]) -> None:
+    for name, target, meaning in commands:
         app.command(f"labwm.api.commands.{target}", name=name, help=meaning)
 
 

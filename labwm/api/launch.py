@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,8 @@ from labwm.errors import ConflictError, UnavailableError
 
 START_SECONDS: Final = 120.0
 MOST_RESTARTS: Final = 3
-MARK: Final = "LABWM_UP"
-"""Environment variable that every descendant carries: none of them is forgotten."""
+MARK: Final = "_LABWM_UP"
+"""Environment variable that every descendant inherits, so that none is forgotten."""
 
 Say = Callable[[str], None]
 
@@ -81,7 +81,7 @@ class _Supervisor:
             self._stop()
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Generator[None]:
         """Turn SIGINT and SIGTERM into the wish to stop."""
 
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
@@ -187,7 +187,7 @@ def _last_words(child: Child) -> str:
 
 
 @contextmanager
-def _only_one(ports: Ports) -> Iterator[None]:
+def _only_one(ports: Ports) -> Generator[None]:
     path = settings.home() / "up.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:

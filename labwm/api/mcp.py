@@ -12,7 +12,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import ConfigDict, Field, ValidationError, create_model
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute
 
 import labwm
 from labwm import campaign
@@ -95,21 +95,22 @@ def create_server(caller: Callable[[], Principal]) -> MCPServer[Any]:
     )
 
 
-def mounted(server: MCPServer[Any], allowed_hosts: Sequence[str]) -> ASGIApp:
-    """Return the server as an ASGI application to mount behind `KeyGate`.
+def routes_of(server: MCPServer[Any], allowed_hosts: Sequence[str]) -> list[BaseRoute]:
+    """Return the server's route at /mcp, to serve behind `KeyGate`.
 
-    Its session manager runs in the lifespan of the application that mounts it.
+    Its session manager runs in the lifespan of the application that serves them.
     """
     names = [name for host in allowed_hosts for name in (host, f"{host}:*")]
-    return server.streamable_http_app(
-        streamable_http_path="/",
+    security = TransportSecuritySettings(
+        allowed_hosts=names, allowed_origins=[f"http://{name}" for name in names]
+    )
+    app = server.streamable_http_app(
+        streamable_http_path="/mcp",
         stateless_http=True,
         json_response=True,
-        transport_security=TransportSecuritySettings(
-            allowed_hosts=names,
-            allowed_origins=[f"http://{name}" for name in names],
-        ),
+        transport_security=security,
     )
+    return app.routes
 
 
 def serve_stdio(secret: str) -> None:
@@ -179,6 +180,8 @@ def _tool(
     return Tool(
         fn=call,
         name=name,
+        title=None,
+        context_kwarg=None,
         description=inspect.cleandoc(use_case.__doc__ or ""),
         parameters=arguments.model_json_schema(by_alias=True),
         fn_metadata=FuncMetadata(arg_model=arguments, output_model=answer),

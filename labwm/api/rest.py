@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -40,10 +40,10 @@ def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK_NAMES) -> FastAPI:
             any other `Host` is refused, which stops DNS rebinding.
     """
     tools = mcp.create_server(caller)
-    tools_app = mcp.mounted(tools, allowed_hosts)
+    tool_routes = mcp.routes_of(tools, allowed_hosts)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         async with tools.session_manager.run():
             yield
 
@@ -60,7 +60,7 @@ def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK_NAMES) -> FastAPI:
     app.include_router(routes)
     app.include_router(pages.routes, include_in_schema=False)
     app.mount("/static", pages.static_files())
-    app.mount("/mcp", tools_app)
+    app.router.routes.extend(tool_routes)
     _answer_errors(app)
     app.add_middleware(KeyGate, guards=_needs_a_key)
     app.add_middleware(LimitBody)

@@ -1,7 +1,7 @@
 """What REST serves under /v1: one handler per use-case, record in, record out."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Security
 from fastapi.security import HTTPBearer
@@ -34,7 +34,10 @@ from labwm.schema import (
 )
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `labwm key create`")
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+_PROBLEM: dict[str, Any] = {
+    "model": Problem,
+    "content": {"application/problem+json": {}},
+}
 
 health_routes = APIRouter(prefix="/v1", tags=["service"])
 routes = APIRouter(

@@ -11,14 +11,15 @@ from labwm.schema import KeyInfo, KeyRequest
 Scopes = Annotated[
     list[str],
     Parameter(
-        name="--scope",
+        name=("--scopes", "--scope"),
         negative=(),
-        help="read, propose, submit, approve or admin; repeat the flag for several.",
+        consume_multiple=True,
+        help="Any of read, propose, submit, approve, admin.",
     ),
 ]
 
 
-def create(name: str, *, kind: str | None = None, scope: Scopes = []) -> None:  # noqa: B006 cyclopts reads the default, nobody changes it
+def create(name: str, *, kind: str | None = None, scopes: Scopes = []) -> None:  # noqa: B006 cyclopts reads the default, nobody changes it
     """Create a key and print its secret, which is shown this once.
 
     Parameters
@@ -26,7 +27,7 @@ def create(name: str, *, kind: str | None = None, scope: Scopes = []) -> None:  
     name: Who holds it: lower case letters, digits and . _ @ -
     kind: person, agent or service; agents never approve.
     """
-    fields = {"name": name, "kind": kind, "scopes": tuple(scope) or None}
+    fields = {"name": name, "kind": kind, "scopes": tuple(scopes) or None}
     made = campaign.create_key(record(KeyRequest, fields))
     held = ", ".join(made.principal.scopes)
     side.print(
