@@ -62,8 +62,8 @@ class KeyInfo(Record):
     """A key as it is listed: never the secret."""
 
     principal: Principal
-    created_at: AwareDatetime
-    revoked_at: AwareDatetime | None = None
+    key_id: str
+    is_revoked: bool
 
 
 class PredictRequest(Record):
