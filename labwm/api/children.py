@@ -13,6 +13,8 @@ from typing import Final
 from labwm import settings
 
 GRACE_SECONDS: Final = 10.0
+MARK: Final = "_LABWM_UP"
+"""Environment variable that every descendant inherits, so that none is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Child:
         lines = self.log.read_text("utf-8", "replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-n_lines:])
 
-    def signal_group(self, number: signal.Signals) -> bool:
+    def signal_group(self, number: int) -> bool:
         """Send a signal to all of its group; false when nobody is left in it."""
         try:
             os.killpg(self.process.pid, number)
@@ -96,37 +98,37 @@ def stop_all(children: Sequence[Child]) -> None:
 def _is_left(child: Child) -> bool:
     # Reaping the leader first: a zombie still counts as a member of its group.
     child.process.poll()
-    return child.signal_group(signal.Signals(0))  # 0 asks, and does nothing
+    return child.signal_group(0)  # 0 asks, and does nothing
 
 
-@dataclass(frozen=True)
-class Strays:
-    """Descendants that left their group."""
+def kill_marked(mark: str) -> int:
+    """Kill the processes that inherited a mark, this one excepted, and see them end.
 
-    pids: tuple[int, ...]
+    They left their group, or their supervisor was killed. Only Linux tells them.
 
-    def kill(self) -> None:
-        """Kill them."""
-        for pid in self.pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-
-
-def stray_children(variable: str, value: str) -> Strays:
-    """Return the processes whose environment has this entry, this one excepted.
-
-    Only Linux tells; elsewhere there are none.
+    Returns:
+        How many there were.
     """
-    entry = f"{variable}={value}".encode()
-    found: list[int] = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    entry = f"{MARK}={mark}".encode()
+    found = {pid for pid in _processes() if entry in _environment(pid)}
+    for pid in found:
         try:
-            entries = path.read_bytes().split(b"\0")
-        except OSError:  # ended meanwhile, or somebody else's
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
             continue
-        pid = int(path.parent.name)
-        if entry in entries and pid != os.getpid():
-            found.append(pid)
-    return Strays(tuple(found))
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(map(_environment, found)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return len(found)
+
+
+def _processes() -> set[int]:
+    found = {int(path.name) for path in Path("/proc").glob("[0-9]*")}
+    return found - {os.getpid()}
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]
+    except OSError:  # it ended meanwhile, or is somebody else's
+        return []

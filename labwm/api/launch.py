@@ -1,6 +1,5 @@
 """`labwm up`: Prefect's server, the deployments and labwm's own server, supervised."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -8,21 +7,18 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from labwm import settings
-from labwm.api.children import Child, Service, stop_all, stray_children
+from labwm.api.children import MARK, Child, Service, kill_marked, stop_all
+from labwm.api.only_one import only_one
 from labwm.api.ports import LOOPBACK, refuse_taken
 from labwm.api.prefect_server import PrefectServer
-from labwm.errors import ConflictError, UnavailableError
+from labwm.errors import UnavailableError
 
 START_SECONDS: Final = 120.0
 MOST_RESTARTS: Final = 3
-MARK: Final = "_LABWM_UP"
-"""Environment variable that every descendant inherits, so that none is forgotten."""
-
 Say = Callable[[str], None]
 
 
@@ -47,10 +43,12 @@ def up(ports: Ports, *, say: Say) -> None:
         ConflictError: If this home is up already.
         UnavailableError: If a port is taken, or a service does not stay alive.
     """
-    with _only_one(ports):
+    with only_one(
+        settings.home() / "up.lock", f"http://{LOOPBACK}:{ports.api}"
+    ) as mark:
         for name, port in (("the API", ports.api), ("Prefect", ports.prefect)):
             refuse_taken(port, name)
-        supervisor = _Supervisor(PrefectServer(ports.prefect), ports, say)
+        supervisor = _Supervisor(PrefectServer(ports.prefect), ports, mark, say)
         with supervisor.listening():
             supervisor.run()
 
@@ -59,6 +57,7 @@ def up(ports: Ports, *, say: Say) -> None:
 class _Supervisor:
     prefect: PrefectServer
     ports: Ports
+    mark: str
     say: Say
     children: list[Child] = field(default_factory=list[Child])
     is_stopping: bool = False
@@ -131,7 +130,7 @@ class _Supervisor:
         stop_all(runners)
         self.prefect.crash_running("labwm was stopped")
         stop_all([child for child in reversed(self.children) if child not in runners])
-        stray_children(MARK, str(os.getpid())).kill()
+        kill_marked(self.mark)
         self.say("Stopped; nothing is left running.")
 
     def _server(self) -> Service:
@@ -172,7 +171,7 @@ class _Supervisor:
             "LABWM_HOME": str(settings.home()),
             "LABWM_PUBLIC_URL": f"http://{LOOPBACK}:{self.ports.api}",
             "PYTHONUNBUFFERED": "1",
-            MARK: str(os.getpid()),
+            MARK: self.mark,
         }
         return {**self.prefect.environment(), **os.environ, **own, **self.prefect.url()}
 
@@ -183,28 +182,4 @@ def _last_words(child: Child) -> str:
     return (
         f"Every service stays up while `labwm up` runs; {child.service.name} {state}. "
         f"The end of {child.log}:\n{child.tail()}"
-    )
-
-
-@contextmanager
-def _only_one(ports: Ports) -> Generator[None]:
-    path = settings.home() / "up.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(_already_up(path)) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()} http://{LOOPBACK}:{ports.api}")
-        file.flush()
-        yield
-
-
-def _already_up(path: Path) -> str:
-    pid, _, address = path.read_text().partition(" ")
-    return (
-        f"One `labwm up` runs per home; {settings.home()} is up already as process "
-        f"{pid or 'unknown'} at {address or 'an unknown address'}. Use that one, stop "
-        "it with Ctrl-C, or set LABWM_HOME to another folder."
     )
