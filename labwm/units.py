@@ -120,6 +120,19 @@ def convert(values: ArrayLike, source: str, target: str) -> NDArray[np.float64]:
         ) from error
 
 
+@functools.lru_cache(maxsize=256)
+def affine(source: str, target: str) -> tuple[float, float]:
+    """Return (factor, offset) with `target = factor * source + offset`.
+
+    Raises:
+        UnitError: As `convert` does.
+    """
+    if check_unit(source) == check_unit(target):
+        return 1.0, 0.0
+    offset, one = convert([0.0, 1.0], source, target)
+    return float(one - offset), float(offset)
+
+
 def are_compatible(source: str, target: str) -> bool:
     """Can values be converted from one unit to the other?"""
     try:

@@ -59,11 +59,12 @@ def create_key(request: KeyRequest) -> KeyCreated:
 
 def list_keys() -> tuple[KeyInfo, ...]:
     """Return every key ever created, without secrets."""
+    held = books().ledger.keys()
     return tuple(
         KeyInfo(
             principal=_principal(view), key_id=view.key_id, is_revoked=view.is_revoked
         )
-        for view in books().ledger
+        for view in held
     )
 
 

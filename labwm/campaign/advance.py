@@ -29,7 +29,7 @@ def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
         LeaseHeldError: If somebody else is moving it now.
         StaleTokenError: If the lease was lost meanwhile.
     """
-    say = progress or (lambda _: None)
+    say: Say = progress or _say_nothing
     store = books()
     read_opening(store, campaign_id)
     with held(store, campaign_id, actor="advance") as lease:
@@ -39,6 +39,10 @@ def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
             say(did)
             if is_round_over or waits_for is not WaitsFor.NOTHING:
                 return _report_step(store, campaign_id, did, waits_for)
+
+
+def _say_nothing(line: str) -> None:
+    """Take a line of progress that nobody asked for."""
 
 
 Outcome = tuple[str, WaitsFor, bool]

@@ -71,7 +71,7 @@ def suggest(request: SuggestRequest, *, principal: Principal) -> SuggestAnswer:
 
 
 def _check_space(situation: Situation, rows: Sequence[Conditions]) -> None:
-    from labwm.space.space import check
+    from labwm.space.membership import check
 
     for row in rows:
         check(situation.protocol, row)

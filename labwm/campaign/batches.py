@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from labwm.campaign.books import Books
 from labwm.schema import Job
-from labwm.store import ENDED, BatchView, EventView, JobView
+from labwm.store import BatchView, EventView, JobView
+from labwm.store.machines import ENDED
 
 CLOSING = frozenset({"round.learned", "round.closed"})
 """Kinds of events that end a round."""
@@ -65,7 +66,7 @@ def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:
     """Return every round of a campaign, the first one first."""
     jobs = {view.batch_id: view for view in books.ledger.jobs(campaign_id)}
     closed = {
-        event.body["submission_key"]
+        str(event.body["submission_key"])
         for event in books.ledger.events(campaign_id)
         if event.kind in CLOSING
     }

@@ -18,6 +18,7 @@ from labwm.schema import (
     WaitsFor,
     prediction_of,
 )
+from labwm.store.chain import Json
 
 Outcome = tuple[str, WaitsFor, bool]
 
@@ -78,7 +79,7 @@ def learn(store: Books, lease: Lease, situation: Situation, batch: Round) -> Out
 def close(store: Books, lease: Lease, batch: Round, *, did: str) -> Outcome:
     """Close a round that was not measured."""
     with lease.write(store) as w:
-        body = {"round": batch.number, "submission_key": batch.key, "why": did}
+        body: Json = {"round": batch.number, "submission_key": batch.key, "why": did}
         w.event("round.closed", body)
     return did, WaitsFor.NOTHING, True
 

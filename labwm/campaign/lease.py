@@ -4,7 +4,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Lease:
 
 
 @contextmanager
-def held(books: Books, campaign_id: str, *, actor: str) -> Iterator[Lease]:
+def held(books: Books, campaign_id: str, *, actor: str) -> Generator[Lease]:
     """Hold the lease of a campaign over a block, renewed by a thread.
 
     Where a process of this machine died holding it, wait until it expires.

@@ -18,7 +18,9 @@ from labwm.schema import (
     Scope,
     canonical_json,
 )
+from labwm.space.candidates import candidates
 from labwm.space.questions import Questions, questions_from
+from labwm.space.space import pool_of, with_levels
 
 POOL_LIMIT = 100_000
 """Candidates of a finite space; larger and continuous spaces are searched by draws."""
@@ -93,8 +95,9 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 
 def _gather(spec: CampaignSpec) -> _Material:
-    from labwm.data import load_protocol, load_table, measurements_from_table
-    from labwm.space.space import candidates, pool_of, with_levels
+    from labwm.data.catalogue import load_table
+    from labwm.data.measurements import measurements_from_table
+    from labwm.data.protocols import load_protocol
 
     protocol = load_protocol(spec.protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab

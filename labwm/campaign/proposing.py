@@ -27,6 +27,7 @@ from labwm.schema import (
     Proposal,
     ProposeAnswer,
     ProposeRequest,
+    Record,
     Scope,
     ScreenedProposal,
     StoredPrediction,
@@ -34,6 +35,7 @@ from labwm.schema import (
     SubmitRequest,
     sha256_of,
 )
+from labwm.store.chain import Json
 
 _POLICY_VERSION = "1"
 
@@ -47,8 +49,8 @@ def propose(request: ProposeRequest, *, principal: Principal) -> ProposeAnswer:
     """
     require(principal, Scope.PROPOSE)
     store = books()
-    if (earlier := _earlier(store, request, principal)) is not None:
-        return ProposeAnswer.model_validate(earlier)
+    if isinstance(earlier := _earlier(store, request, principal), ProposeAnswer):
+        return earlier
     situation = read_situation(store, request.campaign_id)
     screened, card = _screen_all(_Asked(situation, request, principal))
     answer = ProposeAnswer(proposals=tuple(screened))
@@ -72,8 +74,8 @@ def submit(request: SubmitRequest, *, principal: Principal) -> SubmitAnswer:
     """
     require(principal, Scope.SUBMIT)
     store = books()
-    if (earlier := _earlier(store, request, principal)) is not None:
-        return SubmitAnswer.model_validate(earlier)
+    if isinstance(earlier := _earlier(store, request, principal), SubmitAnswer):
+        return earlier
     situation = read_situation(store, request.campaign_id)
     queued = {p.id for p in queued_proposals(store, situation)}
     _refuse_unready(store, request, queued)
@@ -89,10 +91,8 @@ def submit(request: SubmitRequest, *, principal: Principal) -> SubmitAnswer:
         n_left=n_left,
         needs_approval=needs_approval(situation),
     )
-    receipt = _receipt(request, principal, answer)
-    receipt["proposal_ids"] = [*request.proposal_ids]
     with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
-        w.event("agent.submitted", receipt)
+        w.event("agent.submitted", _receipt(request, principal, answer))
     return answer
 
 
@@ -177,32 +177,48 @@ def _screened(
 Request = ProposeRequest | SubmitRequest
 
 
+class Receipt(Record):
+    """What an agent asked for and was answered: the body of the request's event."""
+
+    principal: str
+    idempotency_key: str
+    request_sha256: str
+    answer: ProposeAnswer | SubmitAnswer
+    proposal_ids: tuple[str, ...]
+    """With `agent.submitted`: what was queued."""
+
+
 def _receipt(
     request: Request, principal: Principal, answer: ProposeAnswer | SubmitAnswer
-) -> dict[str, object]:
-    return {
-        "principal": principal.name,
-        "idempotency_key": request.idempotency_key,
-        "request_sha256": request.digest(),
-        "answer": answer.model_dump(mode="json"),
-    }
+) -> Json:
+    queued = answer.queued if isinstance(answer, SubmitAnswer) else ()
+    receipt = Receipt(
+        principal=principal.name,
+        idempotency_key=request.idempotency_key,
+        request_sha256=request.digest(),
+        answer=answer,
+        proposal_ids=queued,
+    )
+    return receipt.model_dump(mode="json")
 
 
-def _earlier(store: Books, request: Request, principal: Principal) -> object | None:
+def _earlier(
+    store: Books, request: Request, principal: Principal
+) -> ProposeAnswer | SubmitAnswer | None:
     """Return the answer to the same request sent before under this key."""
     kind = "proposed" if isinstance(request, ProposeRequest) else "submitted"
     store.ledger.campaign(request.campaign_id)
     for event in events_of(store, request.campaign_id, f"agent.{kind}"):
-        body = event.body
+        receipt = Receipt.model_validate(event.body)
         key = (principal.name, request.idempotency_key)
-        if (body["principal"], body["idempotency_key"]) != key:
+        if (receipt.principal, receipt.idempotency_key) != key:
             continue
-        if body["request_sha256"] != request.digest():
+        if receipt.request_sha256 != request.digest():
             raise DuplicateError(
                 "An idempotency key stands for one request; "
                 f"{request.idempotency_key!r} was used for another. Take a new key."
             )
-        return body["answer"]
+        return receipt.answer
     return None
 
 
@@ -212,11 +228,7 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
             f"A proposal is submitted once; got {list(request.proposal_ids)} with "
             "repeats. Name each once."
         )
-    verdicts = {
-        screened["proposal"]["id"]: screened
-        for event in events_of(store, request.campaign_id, "agent.proposed")
-        for screened in event.body["answer"]["proposals"]
-    }
+    verdicts = _verdicts(store, request.campaign_id)
     past = rounds_of(store, request.campaign_id)
     placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
     for proposal_id in request.proposal_ids:
@@ -225,10 +237,10 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
                 f"Only stored proposals can be submitted; got {proposal_id!r}. "
                 f"{suggest(proposal_id, verdicts)} Propose first."
             )
-        if verdicts[proposal_id]["verdict"] == "hold":
+        if verdicts[proposal_id].verdict == "hold":
             raise ConflictError(
                 f"Screening holds {proposal_id!r}: "
-                f"{'; '.join(verdicts[proposal_id]['reasons'])}. Propose other "
+                f"{'; '.join(verdicts[proposal_id].reasons)}. Propose other "
                 "conditions."
             )
         if proposal_id in queued | placed:
@@ -236,3 +248,12 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
                 f"A proposal is submitted once; {proposal_id!r} was before. Look at "
                 "the campaign's status."
             )
+
+
+def _verdicts(store: Books, campaign_id: str) -> dict[str, ScreenedProposal]:
+    screened: dict[str, ScreenedProposal] = {}
+    for event in events_of(store, campaign_id, "agent.proposed"):
+        answer = Receipt.model_validate(event.body).answer
+        if isinstance(answer, ProposeAnswer):
+            screened |= {one.proposal.id: one for one in answer.proposals}
+    return screened

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from pydantic import BaseModel
+
 from labwm.campaign import modelling
 from labwm.campaign.approval import needs_approval
 from labwm.campaign.batches import events_of, rounds_of
@@ -24,6 +26,12 @@ from labwm.schema import (
     canonical_json,
 )
 from labwm.store import ApprovalState, Writer
+
+
+class Queued(BaseModel):
+    """The part of an event `agent.submitted` that a round needs."""
+
+    proposal_ids: tuple[str, ...]
 
 
 def propose_round(
@@ -157,7 +165,7 @@ def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
     wanted = [
         proposal_id
         for event in events_of(store, situation.campaign_id, "agent.submitted")
-        for proposal_id in event.body["proposal_ids"]
+        for proposal_id in Queued.model_validate(event.body).proposal_ids
         if proposal_id not in placed
     ]
     known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}

@@ -17,9 +17,9 @@ from labwm.schema import (
     Origin,
     Protocol,
     Record,
-    Sha256,
     canonical_json,
 )
+from labwm.schema.record import Sha256
 from labwm.space.questions import (
     Observations,
     Questions,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labwm.errors import UnitError
 from labwm.schema import Readout, ReadoutKind, Status, Value
-from labwm.units import check_unit, convert
+from labwm.units import affine
 
 MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "–", "—", ".", "missing", "?"}
@@ -135,9 +135,8 @@ def in_unit(number: Number, wanted: str | None, unit: str | None) -> float:
                 "Declare the unit."
             )
         return number.value
-    if check_unit(have) == check_unit(wanted):
-        return number.value
-    return float(convert(number.value, have, wanted))
+    factor, offset = affine(have, wanted)
+    return number.value * factor + offset
 
 
 def _read_word(text: str, word: str, readout: Readout) -> Value | None:

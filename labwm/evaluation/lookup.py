@@ -84,7 +84,14 @@ def lookup_from(protocol: Protocol, measurements: Sequence[Measurement]) -> Look
     truth = _means(observed.values, replicates)
     _refuse_empty_objectives(protocol, truth)
     pool = observed.questions.take([rows[0] for rows in replicates])
-    return Lookup(with_levels(protocol, pool), observed, pool, replicates, truth, observed.digest())
+    return Lookup(
+        with_levels(protocol, pool),
+        observed,
+        pool,
+        replicates,
+        truth,
+        observed.digest(),
+    )
 
 
 def _means(values: Floats, groups: Sequence[NDArray[np.int64]]) -> Floats:

@@ -1,5 +1,4 @@
 """Labs: one seam, several adapters."""
-<<<<<<< HEAD
 
 from labwm.labs.instrument import Instrument, Outcome
 from labwm.labs.lab import ComputingLab, Lab, Progress
@@ -22,5 +21,3 @@ __all__ = [
     "replay_lab",
     "xtb_lab",
 ]
-=======
->>>>>>> design

@@ -66,8 +66,6 @@ def test_another_process_with_two_threads_gives_the_same_result():
     assert elsewhere.stderr == ""
 
 
-<<<<<<< HEAD
-=======
 def test_a_measurement_keeps_to_one_core_of_a_machine_with_more():
     code = (
         "import time;"
@@ -82,7 +80,6 @@ def test_a_measurement_keeps_to_one_core_of_a_machine_with_more():
     assert float(ratio) < 1.05
 
 
->>>>>>> data
 def test_the_seed_is_the_noise():
     values = {_dg(measure(FLEXIBLE, seed=s, settings=SETTINGS)) for s in range(1, 5)}
     assert max(values) - min(values) > 0.05
@@ -127,15 +124,10 @@ def test_a_failure_is_an_outcome_with_its_reason(
     assert result.cpu_seconds > 0
 
 
-<<<<<<< HEAD
-def test_an_ion_is_measured_with_its_charge():
-    assert measure("C[NH3+]", seed=1, settings=SETTINGS).status == "ok"
-=======
 @pytest.mark.parametrize("ion", ["C[NH3+]", "CC(=O)[O-]"])
 def test_an_ion_prefers_water(ion: str):
     # Neutral molecules of this size lie within 3 kcal/mol of zero.
     assert _dg(measure(ion, seed=1, settings=SETTINGS)) > 5
->>>>>>> data
 
 
 def test_what_is_no_molecule_is_refused_before_any_work():
