@@ -34,7 +34,7 @@ class Draft(Record):
     """A batch put up for approval: exactly what would be sent."""
 
     batch_id: str
-    proposer: str
+    proposal_ids: tuple[str, ...]
     job: Job
 
 
@@ -119,7 +119,6 @@ def _batch(draft: Draft) -> Columns:
         "batch_id": draft.batch_id,
         "round": draft.job.round,
         "content_sha256": draft.job.content_sha256,
-        "proposer": draft.proposer,
     }
 
 
@@ -214,7 +213,7 @@ def _stored_digests(
         )
         if content.is_per_campaign:
             query = query.where(content.table.c.campaign_id == campaign_id)
-        found |= {name: sha256 for name, sha256 in connection.execute(query)}
+        found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
 

@@ -1,40 +1,42 @@
 """The ledger: labwm's one stateful place, append-only, in SQLite or PostgreSQL."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from labwm import settings
-from labwm.errors import DuplicateError
 from labwm.schema import (
-    CampaignSpec,
+    KeyInfo,
     Measurement,
     ModelCard,
     Origin,
+    Principal,
     Proposal,
     Protocol,
     StoredPrediction,
 )
-from labwm.store import leases, observations, principals, queries
+from labwm.store import datasets, leases, observations, opening, principals, queries
 from labwm.store.chain import Author, utc_now
 from labwm.store.engine import connect, reading, writing
-from labwm.store.machines import ApprovalState, SubmissionState
-from labwm.store.opening import open_campaign, store_dataset, store_protocol
+from labwm.store.machines import SubmissionState, WellState
 from labwm.store.revision import make_ready
-from labwm.store.tables import datasets
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
-    BatchView,
-    CampaignView,
-    EventView,
-    JobView,
-    Principal,
     Revision,
+    StoredBatch,
+    StoredCampaign,
+    StoredEvent,
+    StoredJob,
     Verified,
 )
 from labwm.store.writer import Writer
+
+
+def _presume_alive(_holder: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -74,54 +76,46 @@ class Ledger:
             DuplicateError: If this name and version was stored with other content.
         """
         with self._writing() as connection:
-            return store_protocol(connection, protocol)
+            return opening.store_protocol(connection, protocol)
 
     def open_campaign(
         self,
         campaign_id: str,
-        spec: CampaignSpec,
-        protocol: Protocol,
+        body: Mapping[str, Any],
         *,
-        origins: Collection[Origin],
+        admits: Collection[Origin],
         actor: str,
-    ) -> CampaignView:
-        """Store a campaign, its protocol, its data set and the first event.
+    ) -> None:
+        """Store a campaign, its data set and its first event.
 
-        The same again returns what is stored: a start that was cut off can be
-        repeated.
+        The same again changes nothing: a start that was cut off can be repeated.
 
         Args:
             campaign_id: Its name for ever; also the name of its data set.
-            spec: As the scientist gave it.
-            protocol: What an experiment is.
-            origins: Origins of observations that its data set admits.
+            body: What it is opened with, as JSON; among it `protocol_name`,
+                `protocol_version` and `protocol_sha256` of a stored protocol.
+            admits: Origins of observations that its data set takes.
             actor: Principal that opens it.
 
         Raises:
-            DuplicateError: If the name is taken by another campaign, or the protocol's
-                version by other content.
+            InvalidInputError: If the body does not name the protocol.
+            DuplicateError: If the name is taken by another campaign or data set.
+            ConflictError: If the protocol is not stored.
         """
         with self._writing() as connection:
             author = Author(campaign_id, actor, None, utc_now(connection))
-            open_campaign(connection, author, spec, protocol, frozenset(origins))
-        return self.campaign(campaign_id)
+            opening.open_campaign(connection, author, body, admits)
 
     def add_dataset(
-        self, dataset_id: str, origins: Collection[Origin], *, actor: str
+        self, dataset_id: str, *, admits: Collection[Origin], actor: str
     ) -> None:
-        """Declare a data set beside the campaigns' own, with the origins it admits.
+        """Declare a data set beside the campaigns' own.
 
         Raises:
             DuplicateError: If there is one of that name.
         """
         with self._writing() as connection:
-            known = datasets.select().where(datasets.c.id == dataset_id)
-            if connection.execute(known).first():
-                raise DuplicateError(
-                    f"A data set is declared once; there is one called {dataset_id!r}. "
-                    "Choose a new name."
-                )
-            store_dataset(connection, dataset_id, frozenset(origins), actor)
+            datasets.declare(connection, dataset_id, admits, actor=actor)
 
     @contextmanager
     def write(self, campaign_id: str, *, token: int, actor: str) -> Iterator[Writer]:
@@ -137,10 +131,11 @@ class Ledger:
             yield Writer(connection, Author(campaign_id, actor, token, now))
 
     @contextmanager
-    def visit(self, campaign_id: str, *, actor: str) -> Iterator[Writer]:
-        """Write outside the lease: approvals, agents' proposals, results that arrive.
+    def note(self, campaign_id: str, *, actor: str) -> Iterator[Writer]:
+        """Write outside the lease, in turn with every other writer.
 
-        One transaction, all or nothing, in turn with every other writer.
+        For what may come at any time and moves nothing: predictions that were asked
+        for, results that arrive. One transaction, all or nothing.
 
         Raises:
             NotFoundError: If there is no such campaign.
@@ -152,25 +147,26 @@ class Ledger:
 
     # Leases
 
-    def acquire_lease(self, campaign_id: str, *, holder: str, ttl_s: float) -> int:
-        """Take the lease and return its token; see `leases.acquire_lease`."""
+    def acquire_lease(
+        self,
+        campaign_id: str,
+        holder: str,
+        *,
+        ttl: float,
+        is_dead: Callable[[str], bool] = _presume_alive,
+    ) -> int:
+        """Take a free lease and return its token; see `leases.acquire_lease`."""
         return leases.acquire_lease(
-            self.engine, campaign_id, holder=holder, ttl_s=ttl_s
+            self.engine, campaign_id, holder, ttl=ttl, is_dead=is_dead
         )
 
-    def renew_lease(self, campaign_id: str, *, token: int, ttl_s: float) -> None:
+    def renew_lease(self, campaign_id: str, token: int, *, ttl: float) -> None:
         """Prolong the lease; see `leases.renew_lease`."""
-        leases.renew_lease(self.engine, campaign_id, token=token, ttl_s=ttl_s)
+        leases.renew_lease(self.engine, campaign_id, token, ttl=ttl)
 
-    def release_lease(self, campaign_id: str, *, token: int) -> None:
+    def release_lease(self, campaign_id: str, token: int) -> None:
         """Give the lease back; see `leases.release_lease`."""
-        leases.release_lease(self.engine, campaign_id, token=token)
-
-    def hold_lease(
-        self, campaign_id: str, *, holder: str, ttl_s: float
-    ) -> AbstractContextManager[int]:
-        """Hold the lease over a block, renewed by a thread; see `leases.hold_lease`."""
-        return leases.hold_lease(self.engine, campaign_id, holder=holder, ttl_s=ttl_s)
+        leases.release_lease(self.engine, campaign_id, token)
 
     def lease(self, campaign_id: str) -> leases.Lease:
         """Return who moves the campaign now."""
@@ -179,12 +175,12 @@ class Ledger:
 
     # Reading
 
-    def campaign(self, campaign_id: str) -> CampaignView:
+    def campaign(self, campaign_id: str) -> StoredCampaign:
         """Return one campaign, or raise NotFoundError."""
         with self._reading() as connection:
             return queries.campaign(connection, campaign_id)
 
-    def campaigns(self) -> tuple[CampaignView, ...]:
+    def campaigns(self) -> tuple[StoredCampaign, ...]:
         """Return every campaign, the oldest first."""
         with self._reading() as connection:
             return queries.all_campaigns(connection)
@@ -195,12 +191,12 @@ class Ledger:
             return queries.protocol(connection, name, version)
 
     def events(
-        self, campaign_id: str, *, after: int = -1, limit: int = 10_000
-    ) -> tuple[EventView, ...]:
-        """Return events numbered above `after`, in order, at most `limit`."""
+        self, campaign_id: str, *, kind: str | None = None, after: int = -1
+    ) -> tuple[StoredEvent, ...]:
+        """Return events numbered above `after`, in order, of one kind or of all."""
         with self._reading() as connection:
             return queries.campaign_events(
-                connection, campaign_id, after=after, limit=limit
+                connection, campaign_id, kind=kind, after=after
             )
 
     def proposals(
@@ -215,39 +211,32 @@ class Ledger:
         with self._reading() as connection:
             return queries.all_predictions(connection, campaign_id)
 
-    def model_cards(self, campaign_id: str) -> tuple[tuple[str, ModelCard], ...]:
-        """Return every model card with its digest, in the order of storing."""
+    def latest_model_card(self, campaign_id: str) -> ModelCard | None:
+        """Return the model card that was stored last, if any."""
         with self._reading() as connection:
-            return queries.all_model_cards(connection, campaign_id)
+            return queries.latest_model_card(connection, campaign_id)
 
-    def batches(
-        self, campaign_id: str, *, states: Collection[ApprovalState] = ()
-    ) -> tuple[BatchView, ...]:
-        """Return batches by round, in the given states or in any."""
+    def batches(self, campaign_id: str) -> tuple[StoredBatch, ...]:
+        """Return every batch in the order of drafting, with approval and last job."""
         with self._reading() as connection:
-            return queries.campaign_batches(connection, campaign_id, states)
+            return queries.campaign_batches(connection, campaign_id)
 
     def jobs(
         self, campaign_id: str, *, states: Collection[SubmissionState] = ()
-    ) -> tuple[JobView, ...]:
-        """Return jobs by round, in the given states or in any."""
+    ) -> tuple[StoredJob, ...]:
+        """Return jobs in the order of reserving, in the given states or in any."""
         with self._reading() as connection:
             return queries.campaign_jobs(connection, campaign_id, states)
 
-    def job(self, submission_key: str) -> JobView:
+    def job(self, submission_key: str) -> StoredJob:
         """Return the job of one key, of whatever campaign, or raise NotFoundError."""
         with self._reading() as connection:
             return queries.job(connection, submission_key)
 
-    def well_states(self, submission_key: str) -> dict[str, str]:
+    def well_states(self, submission_key: str) -> dict[str, WellState]:
         """Return the state of each well of a job."""
         with self._reading() as connection:
             return queries.well_states(connection, submission_key)
-
-    def n_wells(self, campaign_id: str) -> dict[str, int]:
-        """Return how many wells of a campaign stand in each state."""
-        with self._reading() as connection:
-            return queries.n_wells(connection, campaign_id)
 
     def measurements(self, campaign_id: str) -> tuple[Measurement, ...]:
         """Return the measurements that count, in an order that arrival cannot change.
@@ -283,25 +272,23 @@ class Ledger:
 
     # Keys
 
-    def create_key(
-        self, name: str, *, kind: principals.Kind, scopes: Collection[str]
-    ) -> str:
-        """Make a key and return its secret; see `principals.create_key`."""
+    def add_key(self, principal: Principal, secret: str) -> None:
+        """Store a key; see `principals.add_key`."""
         with self._writing() as connection:
-            return principals.create_key(connection, name, kind, scopes)
+            principals.add_key(connection, principal, secret)
 
-    def authenticate(self, secret: str) -> Principal:
-        """Return who holds a secret, or raise UnauthenticatedError."""
+    def principal_of(self, secret: str) -> Principal | None:
+        """Return who holds a secret; None if nobody does or the key was revoked."""
         with self._reading() as connection:
-            return principals.authenticate(connection, secret)
+            return principals.principal_of(connection, secret)
 
-    def revoke_key(self, key_id: str) -> None:
-        """Let a key open nothing from now on; NotFoundError if there is none."""
+    def revoke_key(self, name: str) -> KeyInfo:
+        """Revoke a principal's key; see `principals.revoke_key`."""
         with self._writing() as connection:
-            principals.revoke_key(connection, key_id)
+            return principals.revoke_key(connection, name)
 
-    def keys(self) -> tuple[Principal, ...]:
-        """Return every key, revoked ones too, without secrets."""
+    def keys(self) -> tuple[KeyInfo, ...]:
+        """Return every key, revoked ones too, the oldest first."""
         with self._reading() as connection:
             return principals.all_keys(connection)
 

@@ -5,18 +5,15 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from labwm import settings
 from labwm.errors import (
+    ConflictError,
     IntegrityError,
-    InvalidInputError,
     SchemaRevisionError,
     StoreError,
     UnavailableError,
@@ -24,20 +21,31 @@ from labwm.errors import (
 from labwm.store.engine import connect, writing
 from labwm.store.revision import HEAD, revision_of
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _LOCK = 0x6C6162776D  # "labwm"
 
 
-@dataclass(frozen=True)
-class Upgraded:
-    """What an upgrade did; `backup` is None where there was nothing to lose."""
+def current_revision(url: str | None = None) -> str | None:
+    """Return the revision of a database; None where it is empty.
 
-    before: str | None
-    after: str
-    backup: Path | None
+    Raises:
+        SchemaRevisionError: If it holds tables of something else.
+        StoreError: If it does not answer.
+    """
+    engine = connect(url or settings.database_url())
+    try:
+        return revision_of(engine)
+    finally:
+        engine.dispose()
 
 
-def upgrade(url: str | None = None) -> Upgraded:
+def upgrade(url: str | None = None) -> str:
     """Bring a database to this program's revision, after a backup, under a lock.
+
+    Returns:
+        What was done, in words.
 
     Raises:
         SchemaRevisionError: If a newer labwm made it.
@@ -47,14 +55,15 @@ def upgrade(url: str | None = None) -> Upgraded:
     try:
         before = revision_of(engine)
         if before == HEAD:
-            return Upgraded(before, HEAD, None)
-        copy = None
-        if before is not None:
-            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            copy = settings.home() / "backups" / f"{before}-{stamp}.db"
-            backup(url, copy)
+            return f"the ledger is of revision {HEAD} already"
+        if before is None:
+            migrate(engine)
+            return f"made an empty ledger of revision {HEAD}"
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        copy = settings.home() / "backups" / f"ledger-{before}-{stamp}"
+        backup(url, copy)
         migrate(engine)
-        return Upgraded(before, HEAD, copy)
+        return f"upgraded from revision {before} to {HEAD}; backup in {copy}"
     finally:
         engine.dispose()
 
@@ -65,6 +74,9 @@ def migrate(engine: Engine) -> None:
     Raises:
         SchemaRevisionError: If a newer labwm made the database.
     """
+    from alembic import command
+    from alembic.util import CommandError
+
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
@@ -77,8 +89,10 @@ def migrate(engine: Engine) -> None:
             ) from error
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection) -> "Config":
     """Return Alembic's configuration, for a checkout and a wheel alike."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option(
         "script_location", str(Path(__file__).with_name("migrations"))
@@ -94,12 +108,12 @@ def backup(url: str | None, path: Path) -> Path:
     SQLite: a database file. PostgreSQL: a dump for `pg_restore`.
 
     Raises:
-        InvalidInputError: If the file exists.
+        ConflictError: If the file exists.
         UnavailableError: If PostgreSQL's `pg_dump` is absent.
         StoreError: If the copy could not be written.
     """
     if path.exists():
-        raise InvalidInputError(
+        raise ConflictError(
             f"A backup is a new file; {path} exists. Choose another name."
         )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,20 @@
 """What stands before a campaign's events: protocol, data set, the campaign itself."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from sqlalchemy import Connection, insert, select
 
-from labwm.errors import DuplicateError
-from labwm.schema import CampaignSpec, Origin, Protocol
-from labwm.store.chain import Author, Json, append_event, utc_now
+from labwm.errors import DuplicateError, InvalidInputError
+from labwm.schema import Origin, Protocol
+from labwm.store import datasets
+from labwm.store.chain import Author, Json, append_event, text_of, utc_now
 from labwm.store.machines import CAMPAIGN
 from labwm.store.moves import begin, parse
-from labwm.store.tables import (
-    campaigns,
-    dataset_origins,
-    datasets,
-    events,
-    leases,
-    protocols,
-)
+from labwm.store.tables import campaigns, events, leases, protocols
+
+PROTOCOL_KEYS = ("protocol_name", "protocol_version", "protocol_sha256")
+"""What the body of a campaign must say of its protocol."""
 
 
 def store_protocol(connection: Connection, protocol: Protocol) -> str:
@@ -46,52 +46,36 @@ def store_protocol(connection: Connection, protocol: Protocol) -> str:
     return digest
 
 
-def store_dataset(
-    connection: Connection, dataset_id: str, origins: frozenset[Origin], actor: str
-) -> None:
-    """Declare a data set and the origins that it admits."""
-    connection.execute(
-        insert(datasets), {"id": dataset_id, "at": utc_now(connection), "actor": actor}
-    )
-    connection.execute(
-        insert(dataset_origins),
-        [{"dataset_id": dataset_id, "origin": str(o)} for o in sorted(origins)],
-    )
-
-
-def opening_body(
-    spec: CampaignSpec, protocol_digest: str, origins: frozenset[Origin]
-) -> Json:
+def opening_body(body: Json, admits: Collection[Origin]) -> Json:
     """Return what the first event of a campaign says, and binds."""
-    return {
-        "spec": spec.model_dump(mode="json"),
-        "protocol_sha256": protocol_digest,
-        "origins": sorted(str(origin) for origin in origins),
-    }
+    return {"body": body, "admits": sorted(str(origin) for origin in admits)}
 
 
 def open_campaign(
     connection: Connection,
     author: Author,
-    spec: CampaignSpec,
-    protocol: Protocol,
-    origins: frozenset[Origin],
+    body: Mapping[str, Any],
+    admits: Collection[Origin],
 ) -> None:
     """Store a campaign with everything that its first step needs.
 
     Raises:
+        InvalidInputError: If the body does not name the protocol.
         DuplicateError: If the name is taken by another campaign.
+        ConflictError: If the protocol is not stored.
     """
-    digest = store_protocol(connection, protocol)
-    body = opening_body(spec, digest, origins)
-    if _is_open_already(connection, author.campaign_id, body):
+    if missing := [key for key in PROTOCOL_KEYS if key not in body]:
+        raise InvalidInputError(
+            f"A campaign says which stored protocol it follows; its body lacks "
+            f"{missing}. Add them."
+        )
+    opening = opening_body(dict(body), admits)
+    if _is_open_already(connection, author.campaign_id, opening):
         return
     row = {
         "id": author.campaign_id,
-        "spec": spec.canonical_json().decode(),
-        "protocol_name": protocol.name,
-        "protocol_version": protocol.version,
-        "protocol_sha256": digest,
+        "body": text_of(dict(body)),
+        **{key: body[key] for key in PROTOCOL_KEYS},
         "opened_at": author.at,
         "opened_by": author.actor,
     }
@@ -99,17 +83,17 @@ def open_campaign(
     connection.execute(
         insert(leases), {"campaign_id": author.campaign_id, "token": 0, "expires_ms": 0}
     )
-    store_dataset(connection, author.campaign_id, origins, author.actor)
-    append_event(connection, author, "opened", body)
+    datasets.declare(connection, author.campaign_id, admits, actor=author.actor)
+    append_event(connection, author, "opened", opening)
     begin(connection, author, CAMPAIGN, [(author.campaign_id,)])
 
 
-def _is_open_already(connection: Connection, campaign_id: str, body: Json) -> bool:
+def _is_open_already(connection: Connection, campaign_id: str, opening: Json) -> bool:
     query = select(events.c.body).where(
         events.c.campaign_id == campaign_id, events.c.seq == 0
     )
     known = connection.execute(query).scalar_one_or_none()
-    if known is not None and parse(known) != body:
+    if known is not None and parse(known) != opening:
         raise DuplicateError(
             "A campaign's name is its own for ever; there is another called "
             f"{campaign_id!r} with other settings. Choose a new name."

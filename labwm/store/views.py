@@ -1,39 +1,37 @@
 """What the ledger answers: frozen views of stored records and where they stand."""
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
-from labwm.schema import CampaignSpec, CampaignState, Job, Origin
+from labwm.schema import CampaignState, Job, Origin
 from labwm.store.chain import Json
 from labwm.store.machines import ApprovalState, SubmissionState
 
 
 @dataclass(frozen=True)
-class CampaignView:
+class StoredCampaign:
     """A campaign as it was opened, and its state."""
 
     id: str
-    spec: CampaignSpec
-    protocol_name: str
-    protocol_version: int
-    protocol_sha256: str
-    origins: frozenset[Origin]
+    body: Json
+    """What it was opened with."""
+    admits: frozenset[Origin]
     """Origins that its data set admits."""
     state: CampaignState
-    detail: Json
-    """What was said with its steps, for example the `reason` of stopping."""
-    opened_at: str
+    reason: str | None
+    """Why it took its last step, where that was said."""
+    opened_at: datetime
     opened_by: str
 
 
 @dataclass(frozen=True)
-class EventView:
+class StoredEvent:
     """One link of a campaign's chain."""
 
     seq: int
     kind: str
     body: Json
-    at: str
+    at: datetime
     actor: str
     token: int | None
     """Of the lease under which it was written; None outside any lease."""
@@ -41,25 +39,41 @@ class EventView:
 
 
 @dataclass(frozen=True)
-class BatchView:
-    """A batch put up for approval."""
+class StoredBatch:
+    """A batch: what would be sent, and where its approval and its job stand."""
 
-    id: str
-    round: int
-    proposer: str
+    batch_id: str
     job: Job
-    """Exactly what would be sent."""
-    content_sha256: str
-    """What the approval binds to."""
-    state: ApprovalState
-    detail: Json
-    moved_by: str
-    """Who took its last step: where approved, the approver."""
-    moved_at: str
+    """Exactly what would be sent; where it was sent again, under the last key."""
+    proposal_ids: tuple[str, ...]
+    approval: ApprovalState
+    approval_detail: Json
+    """Notes and rules that were given with the steps of the approval."""
+    decided_by: str
+    """Who took the last step of the approval."""
+    submission: SubmissionState | None
+    """None before there is a job."""
+    submission_detail: Json
+    is_closed: bool
+
+    @property
+    def round(self) -> int:
+        """Round that it belongs to."""
+        return self.job.round
+
+    @property
+    def counts_as_spent(self) -> bool:
+        """Does it use the budget? All but what was rejected or expired does."""
+        return self.approval not in {ApprovalState.REJECTED, ApprovalState.EXPIRED}
+
+    @property
+    def external_id(self) -> str | None:
+        """The lab's own name of the job, once it acknowledged."""
+        return self.submission_detail.get("external_id")
 
 
 @dataclass(frozen=True)
-class JobView:
+class StoredJob:
     """A job and how its submission stands."""
 
     job: Job
@@ -67,14 +81,7 @@ class JobView:
     attempt: int
     state: SubmissionState
     detail: Json
-    """Merged from all its steps."""
-    moved_at: str
-
-    @property
-    def external_id(self) -> str | None:
-        """The lab's own name of the job, once it acknowledged."""
-        value = self.detail.get("external_id")
-        return None if value is None else str(value)
+    """What was said with its steps: `external_id`, the last `reason`."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +92,6 @@ class Revision:
     slot: str
     is_current: bool
     event_seq: int
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who holds a key."""
-
-    name: str
-    kind: Literal["person", "agent", "service"]
-    scopes: frozenset[str]
-    key_id: str
-    is_revoked: bool = False
 
 
 @dataclass(frozen=True)
