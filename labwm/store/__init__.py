@@ -2,32 +2,31 @@
 
 from labwm.store.ledger import Ledger
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
-from labwm.store.migrate import backup, current_revision, upgrade
-from labwm.store.objects import Objects
+from labwm.store.objects import ObjectStore, open_objects
 from labwm.store.views import (
+    BatchView,
+    CampaignView,
+    EventView,
+    JobView,
+    Principal,
     Revision,
-    StoredBatch,
-    StoredCampaign,
-    StoredEvent,
-    StoredJob,
     Verified,
 )
 from labwm.store.writer import Writer
 
 __all__ = [
     "ApprovalState",
+    "BatchView",
+    "CampaignView",
+    "EventView",
+    "JobView",
     "Ledger",
-    "Objects",
+    "ObjectStore",
+    "Principal",
     "Revision",
-    "StoredBatch",
-    "StoredCampaign",
-    "StoredEvent",
-    "StoredJob",
     "SubmissionState",
     "Verified",
     "WellState",
     "Writer",
-    "backup",
-    "current_revision",
-    "upgrade",
+    "open_objects",
 ]

@@ -34,7 +34,7 @@ class Draft(Record):
     """A batch put up for approval: exactly what would be sent."""
 
     batch_id: str
-    proposal_ids: tuple[str, ...]
+    proposer: str
     job: Job
 
 
@@ -119,6 +119,7 @@ def _batch(draft: Draft) -> Columns:
         "batch_id": draft.batch_id,
         "round": draft.job.round,
         "content_sha256": draft.job.content_sha256,
+        "proposer": draft.proposer,
     }
 
 

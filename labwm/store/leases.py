@@ -1,15 +1,18 @@
 """Leases: at most one mover for each campaign, fenced by a rising token."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, or_, select, update
 
 from labwm.errors import (
     InvalidInputError,
     LeaseHeldError,
     NotFoundError,
     StaleTokenError,
+    StoreError,
 )
 from labwm.store.engine import database_ms, writing
 from labwm.store.tables import leases
@@ -25,47 +28,41 @@ class Lease:
 
 
 def acquire_lease(
-    engine: Engine,
-    campaign_id: str,
-    holder: str,
-    *,
-    ttl: float,
-    is_dead: Callable[[str], bool],
+    engine: Engine, campaign_id: str, *, holder: str, ttl_s: float
 ) -> int:
-    """Take a free lease and return its token, higher than any before.
-
-    Free is a lease that was released, has expired, or whose holder is dead.
+    """Take a free or expired lease and return its token, higher than any before.
 
     Raises:
         NotFoundError: If there is no such campaign.
         LeaseHeldError: If another holder has it; the same holder is refused as well.
         InvalidInputError: If the time to live is not positive.
     """
-    if not ttl > 0:
-        raise InvalidInputError(f"A lease lives for more than 0 s; got {ttl}.")
+    if not ttl_s > 0:
+        raise InvalidInputError(f"A lease lives for more than 0 s; got {ttl_s}.")
     with writing(engine).begin() as connection:
-        lock_campaign(connection, campaign_id)
-        lease = read_lease(connection, campaign_id)
-        if lease.holder is not None and not is_dead(lease.holder):
+        free = or_(leases.c.holder.is_(None), leases.c.expires_ms <= database_ms())
+        token = connection.execute(
+            update(leases)
+            .where(leases.c.campaign_id == campaign_id, free)
+            .values(
+                holder=holder,
+                token=leases.c.token + 1,
+                expires_ms=database_ms() + round(ttl_s * 1000),
+            )
+            .returning(leases.c.token)
+        ).scalar_one_or_none()
+        if token is None:
+            lease = read_lease(connection, campaign_id)
             raise LeaseHeldError(
                 f"One holder at a time moves a campaign; {campaign_id!r} is held by "
                 f"{lease.holder!r} for another {lease.seconds_left:.1f} s. Wait, or "
                 "end that process: its lease then expires."
             )
-        connection.execute(
-            update(leases)
-            .where(leases.c.campaign_id == campaign_id)
-            .values(
-                holder=holder,
-                token=lease.token + 1,
-                expires_ms=database_ms() + round(ttl * 1000),
-            )
-        )
-    return lease.token + 1
+    return token
 
 
-def renew_lease(engine: Engine, campaign_id: str, token: int, *, ttl: float) -> None:
-    """Let the lease live `ttl` seconds from now.
+def renew_lease(engine: Engine, campaign_id: str, *, token: int, ttl_s: float) -> None:
+    """Let the lease live `ttl_s` seconds from now.
 
     Raises:
         StaleTokenError: If it was released or another holder took over.
@@ -75,11 +72,11 @@ def renew_lease(engine: Engine, campaign_id: str, token: int, *, ttl: float) -> 
         connection.execute(
             update(leases)
             .where(leases.c.campaign_id == campaign_id)
-            .values(expires_ms=database_ms() + round(ttl * 1000))
+            .values(expires_ms=database_ms() + round(ttl_s * 1000))
         )
 
 
-def release_lease(engine: Engine, campaign_id: str, token: int) -> None:
+def release_lease(engine: Engine, campaign_id: str, *, token: int) -> None:
     """Give the lease back; without effect where it was lost before."""
     with writing(engine).begin() as connection:
         connection.execute(
@@ -87,6 +84,44 @@ def release_lease(engine: Engine, campaign_id: str, token: int) -> None:
             .where(leases.c.campaign_id == campaign_id, leases.c.token == token)
             .values(holder=None)
         )
+
+
+@contextmanager
+def hold_lease(
+    engine: Engine, campaign_id: str, *, holder: str, ttl_s: float
+) -> Iterator[int]:
+    """Hold the lease over a block of any length, renewed from a thread.
+
+    A short `ttl_s` then lets the next process go on soon after a crash. Where the
+    lease is lost all the same, the next write raises `StaleTokenError`.
+
+    Raises:
+        LeaseHeldError: If another holder has it.
+    """
+    token = acquire_lease(engine, campaign_id, holder=holder, ttl_s=ttl_s)
+    left = threading.Event()
+    renewer = threading.Thread(
+        target=_renew_until, args=(engine, campaign_id, token, ttl_s, left), daemon=True
+    )
+    renewer.start()
+    try:
+        yield token
+    finally:
+        left.set()
+        renewer.join()
+        release_lease(engine, campaign_id, token=token)
+
+
+def _renew_until(
+    engine: Engine, campaign_id: str, token: int, ttl_s: float, left: threading.Event
+) -> None:
+    while not left.wait(ttl_s / 3):
+        try:
+            renew_lease(engine, campaign_id, token=token, ttl_s=ttl_s)
+        except StaleTokenError:
+            return
+        except StoreError:
+            continue  # a busy moment; the next third of the time tries again
 
 
 def read_lease(connection: Connection, campaign_id: str) -> Lease:

@@ -1,42 +1,38 @@
 """The ledger: labwm's one stateful place, append-only, in SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from labwm import settings
 from labwm.schema import (
-    KeyInfo,
+    CampaignSpec,
     Measurement,
     ModelCard,
     Origin,
-    Principal,
     Proposal,
     Protocol,
     StoredPrediction,
 )
-from labwm.store import datasets, leases, observations, opening, principals, queries
+from labwm.store import datasets, leases, observations, principals, queries
 from labwm.store.chain import Author, utc_now
 from labwm.store.engine import connect, reading, writing
-from labwm.store.machines import SubmissionState, WellState
+from labwm.store.machines import ApprovalState, SubmissionState, WellState
+from labwm.store.opening import open_campaign, store_protocol
 from labwm.store.revision import make_ready
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
+    BatchView,
+    CampaignView,
+    EventView,
+    JobView,
+    Principal,
     Revision,
-    StoredBatch,
-    StoredCampaign,
-    StoredEvent,
-    StoredJob,
     Verified,
 )
 from labwm.store.writer import Writer
-
-
-def _presume_alive(_holder: str) -> bool:
-    return False
 
 
 @dataclass(frozen=True)
@@ -76,46 +72,48 @@ class Ledger:
             DuplicateError: If this name and version was stored with other content.
         """
         with self._writing() as connection:
-            return opening.store_protocol(connection, protocol)
+            return store_protocol(connection, protocol)
 
     def open_campaign(
         self,
         campaign_id: str,
-        body: Mapping[str, Any],
+        spec: CampaignSpec,
+        protocol: Protocol,
         *,
-        admits: Collection[Origin],
+        origins: Collection[Origin],
         actor: str,
-    ) -> None:
-        """Store a campaign, its data set and its first event.
+    ) -> CampaignView:
+        """Store a campaign, its protocol, its data set and the first event.
 
-        The same again changes nothing: a start that was cut off can be repeated.
+        The same again returns what is stored: a start that was cut off can be
+        repeated.
 
         Args:
             campaign_id: Its name for ever; also the name of its data set.
-            body: What it is opened with, as JSON; among it `protocol_name`,
-                `protocol_version` and `protocol_sha256` of a stored protocol.
-            admits: Origins of observations that its data set takes.
+            spec: As the scientist gave it.
+            protocol: What an experiment is.
+            origins: Origins of observations that its data set admits.
             actor: Principal that opens it.
 
         Raises:
-            InvalidInputError: If the body does not name the protocol.
-            DuplicateError: If the name is taken by another campaign or data set.
-            ConflictError: If the protocol is not stored.
+            DuplicateError: If the name is taken by another campaign, or the protocol's
+                version by other content.
         """
         with self._writing() as connection:
             author = Author(campaign_id, actor, None, utc_now(connection))
-            opening.open_campaign(connection, author, body, admits)
+            open_campaign(connection, author, spec, protocol, frozenset(origins))
+        return self.campaign(campaign_id)
 
     def add_dataset(
-        self, dataset_id: str, *, admits: Collection[Origin], actor: str
+        self, dataset_id: str, origins: Collection[Origin], *, actor: str
     ) -> None:
-        """Declare a data set beside the campaigns' own.
+        """Declare a data set beside the campaigns' own, with the origins it admits.
 
         Raises:
             DuplicateError: If there is one of that name.
         """
         with self._writing() as connection:
-            datasets.declare(connection, dataset_id, admits, actor=actor)
+            datasets.declare(connection, dataset_id, origins, actor=actor)
 
     @contextmanager
     def write(self, campaign_id: str, *, token: int, actor: str) -> Iterator[Writer]:
@@ -131,11 +129,10 @@ class Ledger:
             yield Writer(connection, Author(campaign_id, actor, token, now))
 
     @contextmanager
-    def note(self, campaign_id: str, *, actor: str) -> Iterator[Writer]:
-        """Write outside the lease, in turn with every other writer.
+    def visit(self, campaign_id: str, *, actor: str) -> Iterator[Writer]:
+        """Write outside the lease: approvals, agents' proposals, results that arrive.
 
-        For what may come at any time and moves nothing: predictions that were asked
-        for, results that arrive. One transaction, all or nothing.
+        One transaction, all or nothing, in turn with every other writer.
 
         Raises:
             NotFoundError: If there is no such campaign.
@@ -147,26 +144,25 @@ class Ledger:
 
     # Leases
 
-    def acquire_lease(
-        self,
-        campaign_id: str,
-        holder: str,
-        *,
-        ttl: float,
-        is_dead: Callable[[str], bool] = _presume_alive,
-    ) -> int:
-        """Take a free lease and return its token; see `leases.acquire_lease`."""
+    def acquire_lease(self, campaign_id: str, *, holder: str, ttl_s: float) -> int:
+        """Take the lease and return its token; see `leases.acquire_lease`."""
         return leases.acquire_lease(
-            self.engine, campaign_id, holder, ttl=ttl, is_dead=is_dead
+            self.engine, campaign_id, holder=holder, ttl_s=ttl_s
         )
 
-    def renew_lease(self, campaign_id: str, token: int, *, ttl: float) -> None:
+    def renew_lease(self, campaign_id: str, *, token: int, ttl_s: float) -> None:
         """Prolong the lease; see `leases.renew_lease`."""
-        leases.renew_lease(self.engine, campaign_id, token, ttl=ttl)
+        leases.renew_lease(self.engine, campaign_id, token=token, ttl_s=ttl_s)
 
-    def release_lease(self, campaign_id: str, token: int) -> None:
+    def release_lease(self, campaign_id: str, *, token: int) -> None:
         """Give the lease back; see `leases.release_lease`."""
-        leases.release_lease(self.engine, campaign_id, token)
+        leases.release_lease(self.engine, campaign_id, token=token)
+
+    def hold_lease(
+        self, campaign_id: str, *, holder: str, ttl_s: float
+    ) -> AbstractContextManager[int]:
+        """Hold the lease over a block, renewed by a thread; see `leases.hold_lease`."""
+        return leases.hold_lease(self.engine, campaign_id, holder=holder, ttl_s=ttl_s)
 
     def lease(self, campaign_id: str) -> leases.Lease:
         """Return who moves the campaign now."""
@@ -175,12 +171,12 @@ class Ledger:
 
     # Reading
 
-    def campaign(self, campaign_id: str) -> StoredCampaign:
+    def campaign(self, campaign_id: str) -> CampaignView:
         """Return one campaign, or raise NotFoundError."""
         with self._reading() as connection:
             return queries.campaign(connection, campaign_id)
 
-    def campaigns(self) -> tuple[StoredCampaign, ...]:
+    def campaigns(self) -> tuple[CampaignView, ...]:
         """Return every campaign, the oldest first."""
         with self._reading() as connection:
             return queries.all_campaigns(connection)
@@ -192,7 +188,7 @@ class Ledger:
 
     def events(
         self, campaign_id: str, *, kind: str | None = None, after: int = -1
-    ) -> tuple[StoredEvent, ...]:
+    ) -> tuple[EventView, ...]:
         """Return events numbered above `after`, in order, of one kind or of all."""
         with self._reading() as connection:
             return queries.campaign_events(
@@ -211,24 +207,26 @@ class Ledger:
         with self._reading() as connection:
             return queries.all_predictions(connection, campaign_id)
 
-    def latest_model_card(self, campaign_id: str) -> ModelCard | None:
-        """Return the model card that was stored last, if any."""
+    def model_cards(self, campaign_id: str) -> tuple[tuple[str, ModelCard], ...]:
+        """Return every model card with its digest, in the order of storing."""
         with self._reading() as connection:
-            return queries.latest_model_card(connection, campaign_id)
+            return queries.all_model_cards(connection, campaign_id)
 
-    def batches(self, campaign_id: str) -> tuple[StoredBatch, ...]:
-        """Return every batch in the order of drafting, with approval and last job."""
+    def batches(
+        self, campaign_id: str, *, states: Collection[ApprovalState] = ()
+    ) -> tuple[BatchView, ...]:
+        """Return batches by round, in the given states or in any."""
         with self._reading() as connection:
-            return queries.campaign_batches(connection, campaign_id)
+            return queries.campaign_batches(connection, campaign_id, states)
 
     def jobs(
         self, campaign_id: str, *, states: Collection[SubmissionState] = ()
-    ) -> tuple[StoredJob, ...]:
-        """Return jobs in the order of reserving, in the given states or in any."""
+    ) -> tuple[JobView, ...]:
+        """Return jobs by round, in the given states or in any."""
         with self._reading() as connection:
             return queries.campaign_jobs(connection, campaign_id, states)
 
-    def job(self, submission_key: str) -> StoredJob:
+    def job(self, submission_key: str) -> JobView:
         """Return the job of one key, of whatever campaign, or raise NotFoundError."""
         with self._reading() as connection:
             return queries.job(connection, submission_key)
@@ -272,23 +270,25 @@ class Ledger:
 
     # Keys
 
-    def add_key(self, principal: Principal, secret: str) -> None:
-        """Store a key; see `principals.add_key`."""
+    def create_key(
+        self, name: str, *, kind: principals.Kind, scopes: Collection[str]
+    ) -> str:
+        """Make a key and return its secret; see `principals.create_key`."""
         with self._writing() as connection:
-            principals.add_key(connection, principal, secret)
+            return principals.create_key(connection, name, kind, scopes)
 
-    def principal_of(self, secret: str) -> Principal | None:
-        """Return who holds a secret; None if nobody does or the key was revoked."""
+    def authenticate(self, secret: str) -> Principal:
+        """Return who holds a secret, or raise UnauthenticatedError."""
         with self._reading() as connection:
-            return principals.principal_of(connection, secret)
+            return principals.authenticate(connection, secret)
 
-    def revoke_key(self, name: str) -> KeyInfo:
-        """Revoke a principal's key; see `principals.revoke_key`."""
+    def revoke_key(self, key_id: str) -> None:
+        """Let a key open nothing from now on; NotFoundError if there is none."""
         with self._writing() as connection:
-            return principals.revoke_key(connection, name)
+            principals.revoke_key(connection, key_id)
 
-    def keys(self) -> tuple[KeyInfo, ...]:
-        """Return every key, revoked ones too, the oldest first."""
+    def keys(self) -> tuple[Principal, ...]:
+        """Return every key, revoked ones too, without secrets."""
         with self._reading() as connection:
             return principals.all_keys(connection)
 

@@ -21,7 +21,6 @@ from labwm.store.machines import (
     APPROVAL,
     CAMPAIGN,
     MACHINES,
-    ROUND,
     SUBMISSION,
     WELL,
     Machine,
@@ -40,7 +39,6 @@ def _key(name: str) -> Column[str]:
 _PARENT = {
     CAMPAIGN.name: ["campaigns.id"],
     APPROVAL.name: ["batches.batch_id"],
-    ROUND.name: ["batches.batch_id"],
     SUBMISSION.name: ["jobs.submission_key"],
     WELL.name: ["wells.submission_key", "wells.well"],
 }

@@ -25,13 +25,6 @@ class ApprovalState(StrEnum):
     EXPIRED = "expired"
 
 
-class RoundState(StrEnum):
-    """Is there anything left to do for a batch?"""
-
-    OPEN = "open"
-    CLOSED = "closed"
-
-
 class SubmissionState(StrEnum):
     """How the submission of a job stands, as far as we know."""
 
@@ -53,6 +46,12 @@ class WellState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXCLUDED = "excluded"
+
+
+ENDED: Final = frozenset(
+    {SubmissionState.FINISHED, SubmissionState.FAILED, SubmissionState.CANCELLED}
+)
+"""States in which a lab does nothing more for a job."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,6 @@ APPROVAL: Final = _machine(
     },
 )
 
-ROUND: Final = _machine(
-    "round", ("batch_id",), {NEW: RoundState.OPEN, RoundState.OPEN: RoundState.CLOSED}
-)
-
 SUBMISSION: Final = _machine(
     "submission",
     ("submission_key",),
@@ -128,4 +123,4 @@ WELL: Final = _machine(
     },
 )
 
-MACHINES: Final = (CAMPAIGN, APPROVAL, ROUND, SUBMISSION, WELL)
+MACHINES: Final = (CAMPAIGN, APPROVAL, SUBMISSION, WELL)

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from labwm import settings
 from labwm.errors import (
-    ConflictError,
     IntegrityError,
+    InvalidInputError,
     SchemaRevisionError,
     StoreError,
     UnavailableError,
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _LOCK = 0x6C6162776D  # "labwm"
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What an upgrade did; `backup` is None where there was nothing to lose."""
+
+    before: str | None
+    after: str
+    backup: Path | None
 
 
 def current_revision(url: str | None = None) -> str | None:
@@ -41,11 +51,8 @@ def current_revision(url: str | None = None) -> str | None:
         engine.dispose()
 
 
-def upgrade(url: str | None = None) -> str:
+def upgrade(url: str | None = None) -> Upgraded:
     """Bring a database to this program's revision, after a backup, under a lock.
-
-    Returns:
-        What was done, in words.
 
     Raises:
         SchemaRevisionError: If a newer labwm made it.
@@ -55,15 +62,14 @@ def upgrade(url: str | None = None) -> str:
     try:
         before = revision_of(engine)
         if before == HEAD:
-            return f"the ledger is of revision {HEAD} already"
-        if before is None:
-            migrate(engine)
-            return f"made an empty ledger of revision {HEAD}"
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        copy = settings.home() / "backups" / f"ledger-{before}-{stamp}"
-        backup(url, copy)
+            return Upgraded(before, HEAD, None)
+        copy = None
+        if before is not None:
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            copy = settings.home() / "backups" / f"ledger-{before}-{stamp}"
+            backup(url, copy)
         migrate(engine)
-        return f"upgraded from revision {before} to {HEAD}; backup in {copy}"
+        return Upgraded(before, HEAD, copy)
     finally:
         engine.dispose()
 
@@ -108,12 +114,12 @@ def backup(url: str | None, path: Path) -> Path:
     SQLite: a database file. PostgreSQL: a dump for `pg_restore`.
 
     Raises:
-        ConflictError: If the file exists.
+        InvalidInputError: If the file exists.
         UnavailableError: If PostgreSQL's `pg_dump` is absent.
         StoreError: If the copy could not be written.
     """
     if path.exists():
-        raise ConflictError(
+        raise InvalidInputError(
             f"A backup is a new file; {path} exists. Choose another name."
         )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,19 +21,10 @@ GRACE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True)
-class Objects:
+class ObjectStore:
     """Bytes under their sha256, in a local folder or behind an fsspec address."""
 
     shelf: Shelf
-
-    @classmethod
-    def open(cls, url: str | None = None) -> "Objects":
-        """Open the store at a folder or fsspec address, by default the settings'.
-
-        Raises:
-            StoreError: If the address is of a kind that nothing here can open.
-        """
-        return cls(open_shelf(url or settings.objects_url()))
 
     def put(self, content: bytes) -> str:
         """Store bytes and return their sha256; the same bytes again change nothing.
@@ -100,6 +91,15 @@ class Objects:
     def remove(self, sha256: str) -> None:
         """Remove an orphan; without effect where it is gone."""
         self.shelf.remove(_place(sha256))
+
+
+def open_objects(url: str | None = None) -> ObjectStore:
+    """Open the store at a folder or fsspec address, by default the settings'.
+
+    Raises:
+        StoreError: If the address is of a kind that nothing here can open.
+    """
+    return ObjectStore(open_shelf(url or settings.objects_url()))
 
 
 def _place(sha256: str) -> str:

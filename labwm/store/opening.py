@@ -1,20 +1,14 @@
 """What stands before a campaign's events: protocol, data set, the campaign itself."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
 from sqlalchemy import Connection, insert, select
 
-from labwm.errors import DuplicateError, InvalidInputError
-from labwm.schema import Origin, Protocol
+from labwm.errors import DuplicateError
+from labwm.schema import CampaignSpec, Origin, Protocol
 from labwm.store import datasets
-from labwm.store.chain import Author, Json, append_event, text_of, utc_now
+from labwm.store.chain import Author, Json, append_event, utc_now
 from labwm.store.machines import CAMPAIGN
 from labwm.store.moves import begin, parse
 from labwm.store.tables import campaigns, events, leases, protocols
-
-PROTOCOL_KEYS = ("protocol_name", "protocol_version", "protocol_sha256")
-"""What the body of a campaign must say of its protocol."""
 
 
 def store_protocol(connection: Connection, protocol: Protocol) -> str:
@@ -46,36 +40,39 @@ def store_protocol(connection: Connection, protocol: Protocol) -> str:
     return digest
 
 
-def opening_body(body: Json, admits: Collection[Origin]) -> Json:
+def opening_body(
+    spec: CampaignSpec, protocol_digest: str, origins: frozenset[Origin]
+) -> Json:
     """Return what the first event of a campaign says, and binds."""
-    return {"body": body, "admits": sorted(str(origin) for origin in admits)}
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "protocol_sha256": protocol_digest,
+        "origins": sorted(str(origin) for origin in origins),
+    }
 
 
 def open_campaign(
     connection: Connection,
     author: Author,
-    body: Mapping[str, Any],
-    admits: Collection[Origin],
+    spec: CampaignSpec,
+    protocol: Protocol,
+    origins: frozenset[Origin],
 ) -> None:
     """Store a campaign with everything that its first step needs.
 
     Raises:
-        InvalidInputError: If the body does not name the protocol.
         DuplicateError: If the name is taken by another campaign.
-        ConflictError: If the protocol is not stored.
     """
-    if missing := [key for key in PROTOCOL_KEYS if key not in body]:
-        raise InvalidInputError(
-            f"A campaign says which stored protocol it follows; its body lacks "
-            f"{missing}. Add them."
-        )
-    opening = opening_body(dict(body), admits)
-    if _is_open_already(connection, author.campaign_id, opening):
+    digest = store_protocol(connection, protocol)
+    body = opening_body(spec, digest, origins)
+    if _is_open_already(connection, author.campaign_id, body):
         return
     row = {
         "id": author.campaign_id,
-        "body": text_of(dict(body)),
-        **{key: body[key] for key in PROTOCOL_KEYS},
+        "spec": spec.canonical_json().decode(),
+        "protocol_name": protocol.name,
+        "protocol_version": protocol.version,
+        "protocol_sha256": digest,
         "opened_at": author.at,
         "opened_by": author.actor,
     }
@@ -83,17 +80,17 @@ def open_campaign(
     connection.execute(
         insert(leases), {"campaign_id": author.campaign_id, "token": 0, "expires_ms": 0}
     )
-    datasets.declare(connection, author.campaign_id, admits, actor=author.actor)
-    append_event(connection, author, "opened", opening)
+    datasets.declare(connection, author.campaign_id, origins, actor=author.actor)
+    append_event(connection, author, "opened", body)
     begin(connection, author, CAMPAIGN, [(author.campaign_id,)])
 
 
-def _is_open_already(connection: Connection, campaign_id: str, opening: Json) -> bool:
+def _is_open_already(connection: Connection, campaign_id: str, body: Json) -> bool:
     query = select(events.c.body).where(
         events.c.campaign_id == campaign_id, events.c.seq == 0
     )
     known = connection.execute(query).scalar_one_or_none()
-    if known is not None and parse(known) != opening:
+    if known is not None and parse(known) != body:
         raise DuplicateError(
             "A campaign's name is its own for ever; there is another called "
             f"{campaign_id!r} with other settings. Choose a new name."

@@ -2,92 +2,105 @@
 
 import hashlib
 import json
-from datetime import datetime
-from typing import Any
+import re
+import secrets
+from collections.abc import Collection
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from labwm.errors import DuplicateError, NotFoundError
-from labwm.schema import KeyInfo, Principal, PrincipalKind, Scope
+from labwm.errors import (
+    DuplicateError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from labwm.store.chain import text_of, utc_now
 from labwm.store.tables import keys, principals
+from labwm.store.views import Principal
+
+Kind = Literal["person", "agent", "service"]
+PREFIX: Final = "labwm_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
-def add_key(connection: Connection, principal: Principal, secret: str) -> None:
-    """Store a key for a principal; of the secret only the hash.
+def create_key(
+    connection: Connection, name: str, kind: Kind, scopes: Collection[str]
+) -> str:
+    """Make a key and return its secret, which is shown once and stored only hashed.
 
     Raises:
-        DuplicateError: If the name has a key that is not revoked, or stood for another
-            kind of principal.
+        InvalidInputError: If the name or the kind is none.
+        DuplicateError: If the principal is of another kind: that never changes.
     """
-    _store_principal(connection, principal)
-    if _active_key(connection, principal.name) is not None:
-        raise DuplicateError(
-            f"A principal holds one key at a time; {principal.name!r} has one. Revoke "
-            "it first, or choose another name."
+    if kind not in {"person", "agent", "service"} or not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            "A principal is a person, an agent or a service with a name of letters, "
+            f"digits and . _ @ -; got {kind!r} {name!r}. Mend them."
         )
+    query = select(principals.c.kind).where(principals.c.name == name)
+    known = connection.execute(query).scalar_one_or_none()
+    now = utc_now(connection)
+    if known is None:
+        connection.execute(insert(principals), {"name": name, "kind": kind, "at": now})
+    elif known != kind:
+        raise DuplicateError(
+            f"A principal stays of one kind; {name!r} is a {known}, got {kind}. "
+            "Choose another name."
+        )
+    secret = PREFIX + secrets.token_urlsafe(32)
     digest = _digest(secret)
     row = {
         "id": digest[:12],
-        "principal": principal.name,
+        "principal": name,
         "sha256": digest,
-        "scopes": text_of([str(scope) for scope in principal.scopes]),
-        "at": utc_now(connection),
+        "scopes": text_of(sorted(set(scopes))),
+        "at": now,
     }
     connection.execute(insert(keys), row)
+    return secret
 
 
-def principal_of(connection: Connection, secret: str) -> Principal | None:
-    """Return who holds a secret; None if nobody does or the key was revoked."""
-    # Secrets are long and random: looking up a digest leaks nothing of use.
-    query = _keys().where(keys.c.sha256 == _digest(secret), keys.c.revoked_at.is_(None))
-    row = connection.execute(query).first()
-    return _info(row).principal if row else None
-
-
-def revoke_key(connection: Connection, name: str) -> KeyInfo:
-    """Let a principal's key open nothing from now on.
+def authenticate(connection: Connection, secret: str) -> Principal:
+    """Return who holds a secret.
 
     Raises:
-        NotFoundError: If the name has no key, or only revoked ones.
+        UnauthenticatedError: If no key has it, or the key was revoked.
     """
-    key_id = _active_key(connection, name)
-    if key_id is None:
+    # Secrets are 256 random bits: looking up a digest leaks nothing of use.
+    query = _keys().where(keys.c.sha256 == _digest(secret))
+    row = connection.execute(query).first()
+    if row is None or row.revoked_at is not None:
+        raise UnauthenticatedError(
+            "A valid key is needed; got one that is unknown or revoked. Make one with "
+            "`labwm key create`."
+        )
+    return _view(row)
+
+
+def revoke_key(connection: Connection, key_id: str) -> None:
+    """Let a key open nothing from now on; again changes nothing.
+
+    Raises:
+        NotFoundError: If there is no such key.
+    """
+    known = connection.execute(select(keys.c.id).where(keys.c.id == key_id)).first()
+    if known is None:
         raise NotFoundError(
-            f"Only a key in use can be revoked; {name!r} has none. List them with "
-            "`labwm key list`."
+            f"Only a key that exists is revoked; none is called {key_id!r}. List them "
+            "with `labwm key list`."
         )
     connection.execute(
-        update(keys).where(keys.c.id == key_id).values(revoked_at=utc_now(connection))
+        update(keys)
+        .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=utc_now(connection))
     )
-    return _info(connection.execute(_keys().where(keys.c.id == key_id)).one())
 
 
-def all_keys(connection: Connection) -> tuple[KeyInfo, ...]:
+def all_keys(connection: Connection) -> tuple[Principal, ...]:
     """Return every key, revoked ones too, the oldest first."""
     query = _keys().order_by(keys.c.at, keys.c.id)
-    return tuple(_info(row) for row in connection.execute(query))
-
-
-def _store_principal(connection: Connection, principal: Principal) -> None:
-    query = select(principals.c.kind).where(principals.c.name == principal.name)
-    known = connection.execute(query).scalar_one_or_none()
-    kind = str(principal.kind)
-    if known is None:
-        row = {"name": principal.name, "kind": kind, "at": utc_now(connection)}
-        connection.execute(insert(principals), row)
-    elif known != kind:
-        raise DuplicateError(
-            f"A principal stays of one kind; {principal.name!r} is a {known}, got "
-            f"{kind}. Choose another name."
-        )
-
-
-def _active_key(connection: Connection, name: str) -> str | None:
-    query = select(keys.c.id).where(
-        keys.c.principal == name, keys.c.revoked_at.is_(None)
-    )
-    return connection.execute(query).scalar_one_or_none()
+    return tuple(_view(row) for row in connection.execute(query))
 
 
 def _keys() -> Any:
@@ -96,15 +109,13 @@ def _keys() -> Any:
     )
 
 
-def _info(row: Row[Any]) -> KeyInfo:
-    return KeyInfo(
-        principal=Principal(
-            name=row.principal,
-            kind=PrincipalKind(row.kind),
-            scopes=tuple(Scope(scope) for scope in json.loads(row.scopes)),
-        ),
-        created_at=datetime.fromisoformat(row.at),
-        revoked_at=datetime.fromisoformat(row.revoked_at) if row.revoked_at else None,
+def _view(row: Row[Any]) -> Principal:
+    return Principal(
+        name=row.principal,
+        kind=row.kind,
+        scopes=frozenset(json.loads(row.scopes)),
+        key_id=row.id,
+        is_revoked=row.revoked_at is not None,
     )
 
 

@@ -1,13 +1,13 @@
 """Reading the ledger. Each function runs in the transaction of its connection."""
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from labwm.errors import NotFoundError, suggest
 from labwm.schema import (
+    CampaignSpec,
     CampaignState,
     Measurement,
     ModelCard,
@@ -20,12 +20,8 @@ from labwm.store.datasets import admitted
 from labwm.store.machine_tables import moves, states
 from labwm.store.machines import (
     APPROVAL,
-    CAMPAIGN,
-    ROUND,
     SUBMISSION,
-    WELL,
     ApprovalState,
-    RoundState,
     SubmissionState,
     WellState,
 )
@@ -42,15 +38,9 @@ from labwm.store.tables import (
     proposals,
     protocols,
 )
-from labwm.store.views import (
-    Revision,
-    StoredBatch,
-    StoredCampaign,
-    StoredEvent,
-    StoredJob,
-)
+from labwm.store.views import BatchView, CampaignView, EventView, JobView, Revision
 
-_standing = states[CAMPAIGN.name]
+_standing = states["campaign"]
 
 
 def _campaigns() -> Select[Any]:
@@ -59,7 +49,7 @@ def _campaigns() -> Select[Any]:
     )
 
 
-def campaign(connection: Connection, campaign_id: str) -> StoredCampaign:
+def campaign(connection: Connection, campaign_id: str) -> CampaignView:
     """Return one campaign, or raise NotFoundError."""
     row = connection.execute(_campaigns().where(campaigns.c.id == campaign_id)).first()
     if row is None:
@@ -70,20 +60,23 @@ def campaign(connection: Connection, campaign_id: str) -> StoredCampaign:
     return _campaign_view(connection, row)
 
 
-def all_campaigns(connection: Connection) -> tuple[StoredCampaign, ...]:
+def all_campaigns(connection: Connection) -> tuple[CampaignView, ...]:
     """Return every campaign, the oldest first."""
     query = _campaigns().order_by(campaigns.c.opened_at, campaigns.c.id)
     return tuple(_campaign_view(connection, row) for row in connection.execute(query))
 
 
-def _campaign_view(connection: Connection, row: Row[Any]) -> StoredCampaign:
-    return StoredCampaign(
+def _campaign_view(connection: Connection, row: Row[Any]) -> CampaignView:
+    return CampaignView(
         id=row.id,
-        body=parse(row.body),
-        admits=admitted(connection, row.id),
+        spec=CampaignSpec.model_validate_json(row.spec),
+        protocol_name=row.protocol_name,
+        protocol_version=row.protocol_version,
+        protocol_sha256=row.protocol_sha256,
+        origins=admitted(connection, row.id),
         state=CampaignState(row.state),
-        reason=parse(row.detail).get("reason"),
-        opened_at=datetime.fromisoformat(row.opened_at),
+        detail=parse(row.detail),
+        opened_at=row.opened_at,
         opened_by=row.opened_by,
     )
 
@@ -105,25 +98,24 @@ def protocol(connection: Connection, name: str, version: int) -> Protocol:
 
 def campaign_events(
     connection: Connection, campaign_id: str, *, kind: str | None, after: int
-) -> tuple[StoredEvent, ...]:
+) -> tuple[EventView, ...]:
     """Return events numbered above `after`, in order, of one kind or of all."""
     query = select(events).where(
         events.c.campaign_id == campaign_id, events.c.seq > after
     )
     if kind is not None:
         query = query.where(events.c.kind == kind)
-    rows = connection.execute(query.order_by(events.c.seq))
     return tuple(
-        StoredEvent(
+        EventView(
             seq=row.seq,
             kind=row.kind,
             body=parse(row.body),
-            at=datetime.fromisoformat(row.at),
+            at=row.at,
             actor=row.actor,
             token=row.token,
             sha256=row.sha256,
         )
-        for row in rows
+        for row in connection.execute(query.order_by(events.c.seq))
     )
 
 
@@ -163,85 +155,79 @@ def all_predictions(
     return tuple(StoredPrediction.model_validate_json(body) for body in bodies)
 
 
-def latest_model_card(connection: Connection, campaign_id: str) -> ModelCard | None:
-    """Return the model card that was stored last, if any."""
-    query = (
-        select(model_cards.c.body)
-        .where(model_cards.c.campaign_id == campaign_id)
-        .order_by(model_cards.c.event_seq.desc())
-        .limit(1)
-    )
-    body = connection.execute(query).scalar_one_or_none()
-    return None if body is None else ModelCard.model_validate_json(body)
-
-
-def campaign_batches(
+def all_model_cards(
     connection: Connection, campaign_id: str
-) -> tuple[StoredBatch, ...]:
-    """Return every batch in the order of drafting, with approval and last job."""
-    approval, step = states[APPROVAL.name], moves[APPROVAL.name]
-    round_, name = states[ROUND.name], batches.c.batch_id
+) -> tuple[tuple[str, ModelCard], ...]:
+    """Return every model card with its digest, in the order of storing."""
     query = (
-        select(
-            batches,
-            approval.c.state.label("approval"),
-            approval.c.detail.label("approval_detail"),
-            round_.c.state.label("round_state"),
-            events.c.actor,
+        select(model_cards.c.id, model_cards.c.body)
+        .where(model_cards.c.campaign_id == campaign_id)
+        .order_by(model_cards.c.event_seq)
+    )
+    rows = connection.execute(query)
+    return tuple((id_, ModelCard.model_validate_json(body)) for id_, body in rows)
+
+
+def _last_moves(content: Any, machine_name: str, subject: str) -> Select[Any]:
+    """Select content rows with present state, and who took the last step, when."""
+    state, step = states[machine_name], moves[machine_name]
+    return (
+        select(content, state.c.state, state.c.detail, events.c.at, events.c.actor)
+        .join(state, state.c[subject] == content.c[subject])
+        .join(
+            step, (step.c[subject] == state.c[subject]) & (step.c.step == state.c.step)
         )
-        .join(approval, approval.c.batch_id == name)
-        .join(round_, round_.c.batch_id == name)
-        .join(step, (step.c.batch_id == name) & (step.c.step == approval.c.step))
         .join(
             events,
             (events.c.campaign_id == step.c.campaign_id)
             & (events.c.seq == step.c.event_seq),
         )
-        .where(batches.c.campaign_id == campaign_id)
-        .order_by(batches.c.event_seq)
-    )
-    last = {job.batch_id: job for job in campaign_jobs(connection, campaign_id, ())}
-    return tuple(
-        _batch_view(row, last.get(row.batch_id)) for row in connection.execute(query)
     )
 
 
-def _batch_view(row: Row[Any], last: StoredJob | None) -> StoredBatch:
+def campaign_batches(
+    connection: Connection, campaign_id: str, wanted: Collection[ApprovalState]
+) -> tuple[BatchView, ...]:
+    """Return batches by round, in the states wanted or in any."""
+    query = _last_moves(batches, APPROVAL.name, "batch_id")
+    query = query.where(batches.c.campaign_id == campaign_id)
+    if wanted:
+        query = query.where(states[APPROVAL.name].c.state.in_(list(wanted)))
+    query = query.order_by(batches.c.round, batches.c.event_seq)
+    return tuple(_batch_view(row) for row in connection.execute(query))
+
+
+def _batch_view(row: Row[Any]) -> BatchView:
     draft = Draft.model_validate_json(row.body)
-    return StoredBatch(
-        batch_id=row.batch_id,
-        job=last.job if last else draft.job,
-        proposal_ids=draft.proposal_ids,
-        approval=ApprovalState(row.approval),
-        approval_detail=parse(row.approval_detail),
-        decided_by=row.actor,
-        submission=last.state if last else None,
-        submission_detail=last.detail if last else {},
-        is_closed=row.round_state == RoundState.CLOSED,
-    )
-
-
-def _jobs() -> Select[Any]:
-    state = states[SUBMISSION.name]
-    return select(jobs, state.c.state, state.c.detail).join(
-        state, state.c.submission_key == jobs.c.submission_key
+    return BatchView(
+        id=row.batch_id,
+        round=row.round,
+        proposer=draft.proposer,
+        job=draft.job,
+        content_sha256=row.content_sha256,
+        state=ApprovalState(row.state),
+        detail=parse(row.detail),
+        moved_by=row.actor,
+        moved_at=row.at,
     )
 
 
 def campaign_jobs(
     connection: Connection, campaign_id: str, wanted: Collection[SubmissionState]
-) -> tuple[StoredJob, ...]:
-    """Return jobs in the order of reserving, in the states wanted or in any."""
-    query = _jobs().where(jobs.c.campaign_id == campaign_id)
+) -> tuple[JobView, ...]:
+    """Return jobs by round, in the states wanted or in any."""
+    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    query = query.where(jobs.c.campaign_id == campaign_id)
     if wanted:
         query = query.where(states[SUBMISSION.name].c.state.in_(list(wanted)))
-    rows = connection.execute(query.order_by(jobs.c.event_seq))
-    return tuple(_job_view(row) for row in rows)
+    query = query.order_by(jobs.c.round, jobs.c.event_seq)
+    return tuple(_job_view(row) for row in connection.execute(query))
 
 
-def job(connection: Connection, submission_key: str) -> StoredJob:
+def job(connection: Connection, submission_key: str) -> JobView:
     """Return the job of one key, of whatever campaign, or raise NotFoundError."""
-    query = _jobs().where(jobs.c.submission_key == submission_key)
+    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    query = query.where(jobs.c.submission_key == submission_key)
     row = connection.execute(query).first()
     if row is None:
         raise NotFoundError(
@@ -251,19 +237,20 @@ def job(connection: Connection, submission_key: str) -> StoredJob:
     return _job_view(row)
 
 
-def _job_view(row: Row[Any]) -> StoredJob:
-    return StoredJob(
+def _job_view(row: Row[Any]) -> JobView:
+    return JobView(
         job=Reservation.model_validate_json(row.body).job,
         batch_id=row.batch_id,
         attempt=row.attempt,
         state=SubmissionState(row.state),
         detail=parse(row.detail),
+        moved_at=row.at,
     )
 
 
 def well_states(connection: Connection, submission_key: str) -> dict[str, WellState]:
     """Return the state of each well of a job."""
-    table = states[WELL.name]
+    table = states["well"]
     query = select(table.c.well, table.c.state).where(
         table.c.submission_key == submission_key
     )

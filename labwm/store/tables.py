@@ -76,7 +76,7 @@ campaigns = Table(
     "campaigns",
     metadata,
     _key("id"),
-    Column("body", Text, nullable=False),
+    Column("spec", Text, nullable=False),
     _text("protocol_name"),
     Column("protocol_version", Integer, nullable=False),
     _text("protocol_sha256"),
@@ -150,6 +150,7 @@ batches = _content(
     _text("campaign_id"),
     Column("round", Integer, nullable=False),
     _text("content_sha256"),
+    _text("proposer"),
     UniqueConstraint("batch_id", "content_sha256"),
 )
 

@@ -28,7 +28,7 @@ from labwm.store.tables import (
     observation_slots,
     wells,
 )
-from labwm.store.views import StoredCampaign, Verified
+from labwm.store.views import CampaignView, Verified
 
 Claims = dict[int, tuple[str, Json]]
 """Kind and body of each event that covers rows, by its number."""
@@ -79,8 +79,11 @@ def _refuse(campaign_id: str, what: str) -> IntegrityError:
     )
 
 
-def _verify_opening(campaign: StoredCampaign, claims: Claims) -> None:
-    expected = ("opened", opening_body(campaign.body, campaign.admits))
+def _verify_opening(campaign: CampaignView, claims: Claims) -> None:
+    expected = (
+        "opened",
+        opening_body(campaign.spec, campaign.protocol_sha256, campaign.origins),
+    )
     if claims.get(0) != expected:
         raise _refuse(campaign.id, "the campaign's own row")
 

@@ -1,37 +1,39 @@
 """What the ledger answers: frozen views of stored records and where they stand."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Literal
 
-from labwm.schema import CampaignState, Job, Origin
+from labwm.schema import CampaignSpec, CampaignState, Job, Origin
 from labwm.store.chain import Json
 from labwm.store.machines import ApprovalState, SubmissionState
 
 
 @dataclass(frozen=True)
-class StoredCampaign:
+class CampaignView:
     """A campaign as it was opened, and its state."""
 
     id: str
-    body: Json
-    """What it was opened with."""
-    admits: frozenset[Origin]
+    spec: CampaignSpec
+    protocol_name: str
+    protocol_version: int
+    protocol_sha256: str
+    origins: frozenset[Origin]
     """Origins that its data set admits."""
     state: CampaignState
-    reason: str | None
-    """Why it took its last step, where that was said."""
-    opened_at: datetime
+    detail: Json
+    """What was said with its steps, for example the `reason` of stopping."""
+    opened_at: str
     opened_by: str
 
 
 @dataclass(frozen=True)
-class StoredEvent:
+class EventView:
     """One link of a campaign's chain."""
 
     seq: int
     kind: str
     body: Json
-    at: datetime
+    at: str
     actor: str
     token: int | None
     """Of the lease under which it was written; None outside any lease."""
@@ -39,41 +41,25 @@ class StoredEvent:
 
 
 @dataclass(frozen=True)
-class StoredBatch:
-    """A batch: what would be sent, and where its approval and its job stand."""
+class BatchView:
+    """A batch put up for approval."""
 
-    batch_id: str
+    id: str
+    round: int
+    proposer: str
     job: Job
-    """Exactly what would be sent; where it was sent again, under the last key."""
-    proposal_ids: tuple[str, ...]
-    approval: ApprovalState
-    approval_detail: Json
-    """Notes and rules that were given with the steps of the approval."""
-    decided_by: str
-    """Who took the last step of the approval."""
-    submission: SubmissionState | None
-    """None before there is a job."""
-    submission_detail: Json
-    is_closed: bool
-
-    @property
-    def round(self) -> int:
-        """Round that it belongs to."""
-        return self.job.round
-
-    @property
-    def counts_as_spent(self) -> bool:
-        """Does it use the budget? All but what was rejected or expired does."""
-        return self.approval not in {ApprovalState.REJECTED, ApprovalState.EXPIRED}
-
-    @property
-    def external_id(self) -> str | None:
-        """The lab's own name of the job, once it acknowledged."""
-        return self.submission_detail.get("external_id")
+    """Exactly what would be sent."""
+    content_sha256: str
+    """What the approval binds to."""
+    state: ApprovalState
+    detail: Json
+    moved_by: str
+    """Who took its last step: where approved, the approver."""
+    moved_at: str
 
 
 @dataclass(frozen=True)
-class StoredJob:
+class JobView:
     """A job and how its submission stands."""
 
     job: Job
@@ -81,7 +67,14 @@ class StoredJob:
     attempt: int
     state: SubmissionState
     detail: Json
-    """What was said with its steps: `external_id`, the last `reason`."""
+    """Merged from all its steps."""
+    moved_at: str
+
+    @property
+    def external_id(self) -> str | None:
+        """The lab's own name of the job, once it acknowledged."""
+        value = self.detail.get("external_id")
+        return None if value is None else str(value)
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,17 @@ class Revision:
     slot: str
     is_current: bool
     event_seq: int
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who holds a key."""
+
+    name: str
+    kind: Literal["person", "agent", "service"]
+    scopes: frozenset[str]
+    key_id: str
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from labwm.schema import (
+    CampaignSpec,
     Candidate,
     Job,
     Measurement,
@@ -17,7 +18,7 @@ from labwm.schema import (
     Well,
     parse_protocol,
 )
-from labwm.store import Ledger
+from labwm.store import ApprovalState, Ledger, SubmissionState
 from tests.conftest import skip_or_fail
 from tests.postgres import PostgresServer, binaries, running_postgres
 
@@ -34,6 +35,7 @@ lab: {adapter: replay}
 """
 SHA = "0" * 64
 CAMPAIGN = "boil"
+SPEC = CampaignSpec(name=CAMPAIGN, protocol="kettle", budget=8)
 
 
 @pytest.fixture(scope="session")
@@ -76,23 +78,8 @@ def campaign(ledger: Ledger, protocol: Protocol) -> str:
 
 
 def open_campaign(ledger: Ledger, protocol: Protocol, name: str) -> str:
-    ledger.add_protocol(protocol)
-    ledger.open_campaign(
-        name,
-        opening(protocol),
-        admits=[Origin.REPLAYED],
-        actor="ada",
-    )
+    ledger.open_campaign(name, SPEC, protocol, origins=[Origin.REPLAYED], actor="ada")
     return name
-
-
-def opening(protocol: Protocol) -> dict[str, object]:
-    return {
-        "protocol_name": protocol.name,
-        "protocol_version": protocol.version,
-        "protocol_sha256": protocol.digest(),
-        "budget": 8,
-    }
 
 
 def proposal(
@@ -188,10 +175,11 @@ def approved(ledger: Ledger, campaign: str) -> Callable[..., Job]:
 
     def approve(key: str = "boil-round-0", **changes: object) -> Job:
         asked = job(key, **changes)  # type: ignore[arg-type]
-        with ledger.note(campaign, actor="ada") as w:
-            w.add_batch(asked, [well.proposal_id for well in asked.wells])
-            w.move_approval(key, "awaiting")
-            w.move_approval(key, "approved", actor="grace")
+        with ledger.visit(campaign, actor="ada") as w:
+            w.add_batch(key, asked, proposer="ada")
+            w.move_approval(key, ApprovalState.AWAITING)
+        with ledger.visit(campaign, actor="grace") as w:
+            w.move_approval(key, ApprovalState.APPROVED, {"note": "go"})
         return asked
 
     return approve
@@ -201,8 +189,10 @@ def approved(ledger: Ledger, campaign: str) -> Callable[..., Job]:
 def sent(ledger: Ledger, campaign: str, approved: Callable[..., Job]) -> Job:
     """A job of two wells that the lab accepted."""
     asked = approved()
-    with ledger.note(campaign, actor="advance") as w:
-        w.add_job(asked)
-        w.move_job(asked.submission_key, "submitting")
-        w.move_job(asked.submission_key, "accepted", external_id="lab-7")
+    with ledger.visit(campaign, actor="advance") as w:
+        w.reserve_job(asked.submission_key, asked)
+        w.move_job(asked.submission_key, SubmissionState.SUBMITTING)
+        w.move_job(
+            asked.submission_key, SubmissionState.ACCEPTED, {"external_id": "lab-7"}
+        )
     return asked

@@ -10,12 +10,12 @@ from labwm.errors import (
     NotFoundError,
 )
 from labwm.schema import CampaignState, Job, ModelCard, Origin
-from labwm.store import Ledger
+from labwm.store import ApprovalState, Ledger, SubmissionState, WellState
 from tests.unit.store.conftest import (
     SHA,
+    SPEC,
     job,
     measurement,
-    opening,
     prediction,
     proposal,
 )
@@ -33,25 +33,24 @@ CARD = ModelCard(
 
 
 def test_a_round_is_read_back_as_it_was_written(ledger: Ledger, campaign, sent: Job):
-    with ledger.note(campaign, actor="advance") as w:
-        w.add_prediction(prediction("p-a1-prediction"))
+    with ledger.visit(campaign, actor="advance") as w:
+        w.add_predictions([prediction("p-a1-prediction")])
         w.add_proposals([proposal("p-a1", prediction_id="p-a1-prediction")])
         digest = w.add_model_card(CARD)
         w.add_observations([measurement("a1"), measurement("a2", None)])
-        w.move_job(sent.submission_key, "finished")
+        w.move_job(sent.submission_key, SubmissionState.FINISHED)
         w.event("round.learned", {"round": 0})
-        w.close_batch(sent.submission_key)
-    (batch,) = ledger.batches(campaign)
+    (batch,), (stored,) = ledger.batches(campaign), ledger.jobs(campaign)
     assert digest == CARD.digest()
-    assert ledger.latest_model_card(campaign) == CARD
+    assert ledger.model_cards(campaign) == ((digest, CARD),)
     assert ledger.predictions(campaign) == (prediction("p-a1-prediction"),)
     assert ledger.proposals(campaign)[0].prediction_id == "p-a1-prediction"
     assert ledger.proposals(campaign, round=1) == ()
-    assert (batch.job, batch.round, batch.proposal_ids) == (sent, 0, ("p-a1", "p-a2"))
-    assert (batch.approval, batch.decided_by) == ("approved", "grace")
-    assert (batch.submission, batch.external_id) == ("finished", "lab-7")
-    assert batch.is_closed
-    assert batch.counts_as_spent
+    assert (batch.job, batch.round, batch.proposer) == (sent, 0, "ada")
+    assert (batch.state, batch.moved_by) == (ApprovalState.APPROVED, "grace")
+    assert batch.detail == {"note": "go"}
+    assert (stored.state, stored.external_id) == (SubmissionState.FINISHED, "lab-7")
+    assert ledger.job(sent.submission_key) == stored
     assert ledger.well_states(sent.submission_key) == {"a1": "measured", "a2": "failed"}
     assert ledger.measurements(campaign) == (measurement("a1"), measurement("a2", None))
     assert [e.body for e in ledger.events(campaign, kind="round.learned")] == [
@@ -66,30 +65,20 @@ def test_opening_again_changes_nothing_but_other_settings_are_refused(
 ):
     before = ledger.events(campaign)
     ledger.open_campaign(
-        campaign, opening(protocol), admits=[Origin.REPLAYED], actor="ada"
+        campaign, SPEC, protocol, origins=[Origin.REPLAYED], actor="ada"
     )
     assert ledger.events(campaign) == before
     with pytest.raises(DuplicateError, match="another called 'boil'"):
         ledger.open_campaign(
-            campaign, opening(protocol), admits=[Origin.MEASURED], actor="ada"
+            campaign, SPEC, protocol, origins=[Origin.MEASURED], actor="ada"
         )
     (stored,) = ledger.campaigns()
-    assert (stored.id, stored.state, stored.admits) == (
+    assert (stored.id, stored.state, stored.origins) == (
         campaign,
         CampaignState.OPEN,
         {Origin.REPLAYED},
     )
-    assert stored.body == opening(protocol)
-
-
-def test_a_campaign_needs_its_protocol_stored_and_named(ledger: Ledger, protocol):
-    with pytest.raises(ConflictError, match="refuse this write"):
-        ledger.open_campaign(
-            "early", opening(protocol), admits=[Origin.VIRTUAL], actor="ada"
-        )
-    with pytest.raises(InvalidInputError, match="lacks \\['protocol_name'"):
-        ledger.open_campaign("early", {}, admits=[Origin.VIRTUAL], actor="ada")
-    assert ledger.campaigns() == ()
+    assert (stored.spec, stored.protocol_sha256) == (SPEC, protocol.digest())
 
 
 def test_a_protocol_version_never_changes(ledger: Ledger, protocol):
@@ -107,75 +96,76 @@ def test_unknown_campaigns_are_named_with_the_nearest(ledger: Ledger, campaign):
         ledger.campaign("bail")
     with (
         pytest.raises(NotFoundError, match="none is called 'bail'"),
-        ledger.note("bail", actor="ada"),
+        ledger.visit("bail", actor="ada"),
     ):
         pass
 
 
 def test_an_error_in_the_block_leaves_nothing_behind(ledger: Ledger, campaign):
+    def lose_the_thread():
+        with ledger.visit(campaign, actor="ada") as w:
+            w.event("half", {})
+            w.add_proposals([proposal("p1")])
+            raise RuntimeError("lost the thread")
+
     before = ledger.events(campaign)
-    with (
-        pytest.raises(RuntimeError, match="lost the thread"),
-        ledger.note(campaign, actor="ada") as w,
-    ):
-        w.event("half", {})
-        w.add_proposal(proposal("p1"))
-        raise RuntimeError("lost the thread")
+    with pytest.raises(RuntimeError, match="lost the thread"):
+        lose_the_thread()
     assert ledger.events(campaign) == before
     assert ledger.proposals(campaign) == ()
 
 
 def test_names_mean_one_record_for_ever(ledger: Ledger, campaign):
-    with ledger.note(campaign, actor="ada") as w:
-        w.add_proposal(proposal("p1"))
-        w.add_proposal(proposal("p1"))
+    with ledger.visit(campaign, actor="ada") as w:
+        w.add_proposals([proposal("p1")])
+        w.add_proposals([proposal("p1")])
     with (
         pytest.raises(DuplicateError, match="'p1' was stored with other content"),
-        ledger.note(campaign, actor="ada") as w,
+        ledger.visit(campaign, actor="ada") as w,
     ):
-        w.add_proposal(proposal("p1", round=3))
+        w.add_proposals([proposal("p1", round=3)])
     assert ledger.proposals(campaign) == (proposal("p1"),)
 
 
 def test_a_proposal_cannot_cite_a_prediction_that_is_not_stored(
     ledger: Ledger, campaign
 ):
-    with pytest.raises(ConflictError), ledger.note(campaign, actor="ada") as w:
-        w.add_proposal(proposal("p1", prediction_id="made-up"))
+    with pytest.raises(ConflictError), ledger.visit(campaign, actor="ada") as w:
+        w.add_proposals([proposal("p1", prediction_id="made-up")])
 
 
 def test_own_events_cannot_pass_for_the_stores(ledger: Ledger, campaign):
     with (
         pytest.raises(InvalidInputError, match="Choose another kind"),
-        ledger.note(campaign, actor="ada") as w,
+        ledger.visit(campaign, actor="ada") as w,
     ):
         w.event("observed", {"n": 0})
 
 
 def test_records_of_another_campaign_are_refused(ledger: Ledger, campaign):
     stray = proposal("p1").model_copy(update={"campaign_id": "other"})
-    with pytest.raises(InvalidInputError), ledger.note(campaign, actor="ada") as w:
-        w.add_proposal(stray)
+    with pytest.raises(InvalidInputError), ledger.visit(campaign, actor="ada") as w:
+        w.add_proposals([stray])
 
 
 def test_only_an_approved_batch_becomes_a_job(ledger: Ledger, campaign):
-    with ledger.note(campaign, actor="ada") as w:
-        w.add_batch(job(), ["p-a1", "p-a2"])
-        w.move_approval("boil-round-0", "awaiting")
+    with ledger.visit(campaign, actor="ada") as w:
+        w.add_batch("boil-round-0", job(), proposer="ada")
+        w.move_approval("boil-round-0", ApprovalState.AWAITING)
     with (
         pytest.raises(ConflictError, match="is awaiting"),
-        ledger.note(campaign, actor="ada") as w,
+        ledger.visit(campaign, actor="ada") as w,
     ):
-        w.add_job(job())
+        w.reserve_job("boil-round-0", job())
 
 
 def test_a_job_is_exactly_what_was_approved(ledger: Ledger, campaign, approved):
     approved()
     with (
         pytest.raises(ConflictError, match="exactly what was approved"),
-        ledger.note(campaign, actor="ada") as w,
+        ledger.visit(campaign, actor="ada") as w,
     ):
-        w.add_job(job(power=2000.0))
+        w.reserve_job("boil-round-0", job(power=2000.0))
 
 
 def test_a_batch_is_sent_again_only_under_a_new_key_after_a_failure(
@@ -183,54 +173,55 @@ def test_a_batch_is_sent_again_only_under_a_new_key_after_a_failure(
 ):
     again = job("boil-round-0-b")
     with (
-        pytest.raises(ConflictError, match="'boil-round-0' .* is accepted"),
-        ledger.note(campaign, actor="advance") as w,
+        pytest.raises(ConflictError, match=r"'boil-round-0' .* is accepted"),
+        ledger.visit(campaign, actor="advance") as w,
     ):
-        w.add_job(again, batch_id=sent.submission_key)
-    with ledger.note(campaign, actor="advance") as w:
-        w.move_job(sent.submission_key, "failed", reason="it burnt")
-        w.add_job(again, batch_id=sent.submission_key)
-    assert ledger.job(again.submission_key).attempt == 1
-    (batch,) = ledger.batches(campaign)
-    assert (batch.submission, batch.job) == ("reserved", again)
-    assert [j.state for j in ledger.jobs(campaign)] == ["failed", "reserved"]
-    assert ledger.jobs(campaign, states=["failed"])[0].detail["reason"] == "it burnt"
+        w.reserve_job(sent.submission_key, again)
+    with ledger.visit(campaign, actor="advance") as w:
+        w.move_job(sent.submission_key, SubmissionState.FAILED, {"reason": "it burnt"})
+        w.reserve_job(sent.submission_key, again)
+    first, second = ledger.jobs(campaign)
+    assert (first.state, second.state, second.attempt) == ("failed", "reserved", 1)
+    assert (second.batch_id, second.job) == (sent.submission_key, again)
+    (failed,) = ledger.jobs(campaign, states=[SubmissionState.FAILED])
+    assert failed.detail == {"external_id": "lab-7", "reason": "it burnt"}
     ledger.verify(campaign)
 
 
 def test_illegal_steps_name_what_may_follow(ledger: Ledger, campaign, sent: Job):
     with (
-        pytest.raises(IllegalTransitionError, match="is accepted, .* got reserved"),
-        ledger.note(campaign, actor="ada") as w,
+        pytest.raises(IllegalTransitionError, match=r"is accepted, .* got reserved"),
+        ledger.visit(campaign, actor="ada") as w,
     ):
-        w.move_job(sent.submission_key, "reserved")
+        w.move_job(sent.submission_key, SubmissionState.RESERVED)
     with (
         pytest.raises(NotFoundError, match="knows none called 'other-key'"),
-        ledger.note(campaign, actor="ada") as w,
+        ledger.visit(campaign, actor="ada") as w,
     ):
-        w.move_job("other-key", "running")
+        w.move_job("other-key", SubmissionState.RUNNING)
 
 
 def test_wells_are_excluded_and_taken_back(ledger: Ledger, campaign, sent: Job):
     key = sent.submission_key
-    with ledger.note(campaign, actor="ada") as w:
+    with ledger.visit(campaign, actor="ada") as w:
         w.add_observations([measurement("a1")])
-        w.move_wells(key, {"a1": "excluded", "a2": "cancelled"}, reason="bubble")
-    with ledger.note(campaign, actor="lab") as w:
+        w.move_wells(key, {"a1": WellState.EXCLUDED}, {"reason": "bubble"})
+        w.move_wells(key, {"a2": WellState.CANCELLED})
+    with ledger.visit(campaign, actor="lab") as w:
         w.add_observations([measurement("a1", 301.0, revision=1), measurement("a2")])
     assert ledger.well_states(key) == {"a1": "excluded", "a2": "measured"}
-    with ledger.note(campaign, actor="ada") as w:
-        w.move_wells(key, {"a1": "measured"}, reason="no bubble after all")
+    with ledger.visit(campaign, actor="ada") as w:
+        w.move_wells(key, {"a1": WellState.MEASURED}, {"reason": "no bubble"})
     ledger.verify(campaign)
 
 
 def test_a_campaign_ends_and_says_why(ledger: Ledger, campaign):
-    with ledger.note(campaign, actor="ada") as w:
-        w.set_campaign_state("stopped", reason="out of stock")
-    assert ledger.campaign(campaign).reason == "out of stock"
-    with ledger.note(campaign, actor="ada") as w:
-        w.set_campaign_state("open")
-        w.set_campaign_state("done")
-    with pytest.raises(IllegalTransitionError), ledger.note(campaign, actor="a") as w:
-        w.set_campaign_state("open")
+    with ledger.visit(campaign, actor="ada") as w:
+        w.move_campaign(CampaignState.STOPPED, {"why": "out of stock"})
+    assert ledger.campaign(campaign).detail == {"why": "out of stock"}
+    with ledger.visit(campaign, actor="ada") as w:
+        w.move_campaign(CampaignState.OPEN)
+        w.move_campaign(CampaignState.DONE)
+    with pytest.raises(IllegalTransitionError), ledger.visit(campaign, actor="a") as w:
+        w.move_campaign(CampaignState.OPEN)
     assert ledger.campaign(campaign).state == "done"

@@ -14,7 +14,6 @@ depends_on = None
 LEGAL = {
     "campaign": {"new": "open", "open": "done stopped", "stopped": "open"},
     "approval": {"approved": "expired", "awaiting": "approved expired rejected", "drafted": "awaiting expired", "new": "drafted"},
-    "round": {"new": "open", "open": "closed"},
     "submission": {
         "accepted": "cancelled failed finished in_doubt running",
         "in_doubt": "accepted cancelled failed finished running submitting",
@@ -50,12 +49,10 @@ APPEND_ONLY = {
     "principals": [("name",)],
     "campaign_legal": [("from_state", "to_state")],
     "approval_legal": [("from_state", "to_state")],
-    "round_legal": [("from_state", "to_state")],
     "submission_legal": [("from_state", "to_state")],
     "well_legal": [("from_state", "to_state")],
     "campaign_moves": [("campaign_id", "step")],
     "approval_moves": [("batch_id", "step")],
-    "round_moves": [("batch_id", "step")],
     "submission_moves": [("submission_key", "step")],
     "well_moves": [("submission_key", "well", "step")],
 }
@@ -102,12 +99,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", "version", "sha256", name=op.f("uq_protocols_name_version_sha256")),
     )
     op.create_table(
-        "round_legal",
-        sa.Column("from_state", sa.String(), nullable=False),
-        sa.Column("to_state", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("from_state", "to_state", name=op.f("pk_round_legal")),
-    )
-    op.create_table(
         "submission_legal",
         sa.Column("from_state", sa.String(), nullable=False),
         sa.Column("to_state", sa.String(), nullable=False),
@@ -122,7 +113,7 @@ def upgrade() -> None:
     op.create_table(
         "campaigns",
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("protocol_name", sa.String(), nullable=False),
         sa.Column("protocol_version", sa.Integer(), nullable=False),
         sa.Column("protocol_sha256", sa.String(), nullable=False),
@@ -192,6 +183,7 @@ def upgrade() -> None:
         sa.Column("campaign_id", sa.String(), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("content_sha256", sa.String(), nullable=False),
+        sa.Column("proposer", sa.String(), nullable=False),
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -311,34 +303,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_proposals_campaign_id_event_seq"), "proposals", ["campaign_id", "event_seq"], unique=False)
     op.create_index(op.f("ix_proposals_campaign_id_round_rank"), "proposals", ["campaign_id", "round", "rank"], unique=False)
     op.create_table(
-        "round_moves",
-        sa.Column("batch_id", sa.String(), nullable=False),
-        sa.Column("step", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("previous_step", sa.Integer(), nullable=True),
-        sa.Column("from_state", sa.String(), nullable=False),
-        sa.Column("to_state", sa.String(), nullable=False),
-        sa.Column("campaign_id", sa.String(), nullable=False),
-        sa.Column("event_seq", sa.Integer(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "(step = 0 AND previous_step IS NULL AND from_state = 'new') OR (step > 0 AND previous_step IS NOT NULL AND previous_step = step - 1)",
-            name=op.f("ck_round_moves_gapless"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["batch_id", "previous_step", "from_state"],
-            ["round_moves.batch_id", "round_moves.step", "round_moves.to_state"],
-            name=op.f("fk_round_moves_batch_id_round_moves"),
-        ),
-        sa.ForeignKeyConstraint(["batch_id"], ["batches.batch_id"], name=op.f("fk_round_moves_batch_id_batches")),
-        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_round_moves_event"),
-        sa.ForeignKeyConstraint(
-            ["from_state", "to_state"], ["round_legal.from_state", "round_legal.to_state"], name=op.f("fk_round_moves_from_state_round_legal")
-        ),
-        sa.PrimaryKeyConstraint("batch_id", "step", name=op.f("pk_round_moves")),
-        sa.UniqueConstraint("batch_id", "step", "to_state", name=op.f("uq_round_moves_batch_id_step_to_state")),
-    )
-    op.create_index("ix_round_moves_event", "round_moves", ["campaign_id", "event_seq"], unique=False)
-    op.create_table(
         "approval_states",
         sa.Column("batch_id", sa.String(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
@@ -379,20 +343,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jobs_campaign_id_event_seq"), "jobs", ["campaign_id", "event_seq"], unique=False)
     op.create_index(op.f("ix_jobs_campaign_id_round"), "jobs", ["campaign_id", "round"], unique=False)
-    op.create_table(
-        "round_states",
-        sa.Column("batch_id", sa.String(), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["batch_id", "step", "state"],
-            ["round_moves.batch_id", "round_moves.step", "round_moves.to_state"],
-            name=op.f("fk_round_states_batch_id_round_moves"),
-        ),
-        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_round_states")),
-    )
-    op.create_index(op.f("ix_round_states_state"), "round_states", ["state"], unique=False)
     op.create_table(
         "submission_moves",
         sa.Column("submission_key", sa.String(), nullable=False),
