@@ -8,31 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from labwm.data.profile import MOST, Kind, Profile, are_same, decides, profile
+from labwm.data.profile import Kind, Profile, profile
+from labwm.data.roles import Guess, roles_of
 from labwm.data.table import Table
 from labwm.errors import TableError, suggest
 from labwm.schema import Protocol
-from labwm.schema.record import Record
 
 MAX_LEVELS = 12
 """A number with more distinct values counts as continuous."""
 MAX_LISTED = 60
 """Names are listed as levels up to this many."""
-MIN_REPEATS = 3
-"""Settings per value from which on a column can be seen to decide another."""
 LOG_RANGE = 100.0
 
 _LESS_IS_BETTER = re.compile(r"cost|loss|error|impurit|waste|overpotential|price|tox")
 _SHARE = re.compile(r"yield|conversion|selectivity|purity|\bee\b|recovery|percent|%")
-
-
-class Guess(Record):
-    """One thing that was guessed, and why."""
-
-    about: str
-    """A column, `replicates`, or `goal of X`."""
-    taken_as: str
-    reason: str
 
 
 def init_protocol(
@@ -95,13 +84,19 @@ def init_protocol(
 def _parameters(
     table: Table, profiles: list[Profile], taken: set[str], guesses: list[Guess]
 ) -> list[dict[str, Any]]:
-    kept, labels = _kept(profiles, guesses)
+    roles = roles_of(profiles)
+    guesses += roles.guesses
+    kept, labels = roles.kept, roles.labels
     mixture = _mixture(kept, guesses)
     parts = {p.header for p in mixture}
     parameters: list[dict[str, Any]] = []
     if mixture:
         name = _name("mixture", taken)
-        content = {"name": name, "kind": "mixture", "parts": [p.header for p in mixture]}
+        content = {
+            "name": name,
+            "kind": "mixture",
+            "parts": [p.header for p in mixture],
+        }
         percent = np.nansum([p.numbers[0] for p in mixture]) > 50
         parameters.append(content | {"unit": "percent" if percent else "fraction"})
     for column in kept:
@@ -115,65 +110,6 @@ def _parameters(
             Guess(about=column.header, taken_as=content["kind"], reason=reason)
         )
     return parameters
-
-
-def _kept(
-    profiles: list[Profile], guesses: list[Guess]
-) -> tuple[list[Profile], dict[str, str]]:
-    """Return the columns that could be varied, and the label column of molecules."""
-    ignored = {Kind.EMPTY, Kind.CONSTANT, Kind.INDEX, Kind.REACTION}
-    molecules = [p for p in profiles if p.kind is Kind.MOLECULE]
-    kept: list[Profile] = []
-    labels: dict[str, str] = {}
-    varied = [p.cells for p in profiles if p.kind not in ignored | {Kind.IDENTIFIER}]
-    n_settings = len(set(zip(*varied, strict=True)))
-
-    def ignore(column: Profile, reason: str) -> None:
-        guesses.append(Guess(about=column.header, taken_as="ignored", reason=reason))
-
-    # Molecules first, so that their names find them.
-    for column in sorted(profiles, key=lambda p: p.kind is not Kind.MOLECULE):
-        if column.kind in ignored:
-            ignore(column, column.why)
-        elif column.kind is Kind.MOLECULE:
-            if owner := _decider(column, kept, n_settings):
-                ignore(column, f"{owner.header!r} decides it")
-            else:
-                kept.append(column)
-        elif twin := next((m for m in kept if m in molecules and are_same(m, column)), None):
-            if column.kind is Kind.NUMBER or twin.header in labels:
-                ignore(column, f"it is another name of {twin.header!r}")
-            else:
-                labels[twin.header] = column.header
-                reason = f"it varies one to one with {twin.header!r}"
-                guesses.append(
-                    Guess(about=column.header, taken_as="label", reason=reason)
-                )
-        elif column.kind is Kind.IDENTIFIER:
-            ignore(column, column.why)
-        elif column.kind is Kind.PLACE:
-            kept.append(column)
-        elif owner := _decider(column, kept, n_settings):
-            ignore(
-                column,
-                f"{owner.header!r} decides it, so that it cannot be varied by itself",
-            )
-        else:
-            kept.append(column)
-    return kept, labels
-
-
-def _decider(column: Profile, kept: list[Profile], n_settings: int) -> Profile | None:
-    """Return the column that decides this one, if any."""
-    for owner in kept:
-        n_distinct = len(owner.distinct)
-        if owner.kind is Kind.MOLECULE and n_distinct >= MOST * n_settings:
-            return owner
-        # What rarely repeats decides everything by chance.
-        is_repeated = n_distinct * MIN_REPEATS <= n_settings
-        if owner.kind is not Kind.PLACE and is_repeated and decides(owner, column):
-            return owner
-    return None
 
 
 def _mixture(kept: list[Profile], guesses: list[Guess]) -> list[Profile]:
@@ -193,7 +129,9 @@ def _mixture(kept: list[Profile], guesses: list[Guess]) -> list[Profile]:
     for whole in (1.0, 100.0):
         if np.allclose(totals, whole, rtol=1e-6, atol=0):
             for part in parts:
-                reason = f"with {len(parts) - 1} others it sums to {whole:g} in each row"
+                reason = (
+                    f"with {len(parts) - 1} others it sums to {whole:g} in each row"
+                )
                 guesses.append(
                     Guess(about=part.header, taken_as="mixture", reason=reason)
                 )

@@ -16,6 +16,10 @@ MOST = 0.95
 TRIED = 200
 """Distinct values that are tried as SMILES."""
 
+MAX_UNIQUE = 12
+"""A text that never repeats is an identifier in a table longer than this."""
+
+_WHERE = "its name says where or when a row was measured"
 _IDENTIFIER = re.compile(
     r"(.*[\s_-])?(index|idx|entry|id|no|nr|name|number|cas|key|inchi\w*|unnamed\s\d+)\.?"
 )
@@ -106,26 +110,35 @@ def _kind(
     if len(distinct) == 1:
         return Kind.CONSTANT, f"it holds one value, {distinct[0]!r}"
     word = name.lower().replace("_", " ")
-    is_numeric = np.count_nonzero(~np.isnan(numbers)) >= MOST * n_filled
-    if is_numeric and _counts_up(numbers):
+    is_unique = len(distinct) == n_filled
+    if np.count_nonzero(~np.isnan(numbers)) >= MOST * n_filled:
+        return _kind_of_numbers(word, numbers, is_unique)
+    return _kind_of_texts(word, distinct, is_unique)
+
+
+def _kind_of_numbers(
+    word: str, numbers: NDArray[np.float64], is_unique: bool
+) -> tuple[Kind, str]:
+    if len(numbers) > 2 and np.all(np.diff(numbers) == 1.0):
         return Kind.INDEX, "it counts the rows"
-    if not is_numeric and (found := _molecules(word, distinct)):
+    if _PLACE.fullmatch(word):
+        return Kind.PLACE, _WHERE
+    is_whole = bool(np.all(np.mod(numbers[~np.isnan(numbers)], 1) == 0))
+    if _IDENTIFIER.fullmatch(word) and is_unique and is_whole:
+        return Kind.IDENTIFIER, "its name and values are those of an identifier"
+    return Kind.NUMBER, "it holds numbers"
+
+
+def _kind_of_texts(
+    word: str, distinct: Sequence[str], is_unique: bool
+) -> tuple[Kind, str]:
+    if found := _molecules(word, distinct):
         return found
     if _PLACE.fullmatch(word):
-        return Kind.PLACE, "its name says where or when a row was measured"
-    is_unique = len(distinct) == n_filled
-    is_whole = is_numeric and bool(np.all(np.mod(numbers[~np.isnan(numbers)], 1) == 0))
-    if _IDENTIFIER.fullmatch(word) and is_unique and (is_whole or not is_numeric):
-        return Kind.IDENTIFIER, "its name and values are those of an identifier"
-    if is_numeric:
-        return Kind.NUMBER, "it holds numbers"
-    if is_unique and n_filled > 12:
+        return Kind.PLACE, _WHERE
+    if is_unique and (_IDENTIFIER.fullmatch(word) or len(distinct) > MAX_UNIQUE):
         return Kind.IDENTIFIER, "every row has another text"
     return Kind.TEXT, f"it holds {len(distinct)} different names"
-
-
-def _counts_up(numbers: NDArray[np.float64]) -> bool:
-    return len(numbers) > 2 and bool(np.all(np.diff(numbers) == 1.0))
 
 
 def _molecules(word: str, distinct: Sequence[str]) -> tuple[Kind, str] | None:

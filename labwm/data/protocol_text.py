@@ -5,12 +5,12 @@ from typing import Any
 
 import yaml
 
-from labwm.data.init_protocol import Guess
+from labwm.data.roles import Guess
 from labwm.schema import MixtureParameter, Protocol
 
 
 def protocol_text(protocol: Protocol, guesses: Sequence[Guess]) -> str:
-    """Return the protocol as YAML with a comment for each guess; it reads back equal."""
+    """Return the protocol as YAML, a comment for each guess; it reads back equal."""
     content = protocol.model_dump(mode="json", exclude_defaults=True)
     reasons = {guess.about: guess for guess in guesses}
     lines = [
