@@ -36,7 +36,7 @@ def read_library(parameter: MoleculeParameter, folder: Path, place: str) -> Libr
     if not path.is_file():
         raise ProtocolError(
             f"{place}: the library of {parameter.name!r} is a file beside the "
-            f"protocol; got {parameter.library!r}, and there is no {path}. Put it there."
+            f"protocol; got {parameter.library!r}, and {path} is absent. Put it there."
         )
     if path.suffix.lower() == ".smi":
         return _smi(path, place)
