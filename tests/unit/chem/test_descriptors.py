@@ -31,6 +31,12 @@ def test_what_cannot_be_computed_is_nan_in_its_cell_alone():
     assert np.isfinite(values[1, charge])
 
 
+def test_a_descriptor_that_raises_is_nan():
+    values, names = descriptors(["[H][H]"])
+    assert np.isnan(values[0, names.index("SPS")])
+    assert values[0, names.index("HeavyAtomCount")] == 0
+
+
 def test_a_caller_cannot_change_the_cache():
     first, _ = descriptors(["CCCO"])
     first[:] = -1

@@ -45,6 +45,8 @@ def test_the_committed_card_describes_the_committed_files():
     rows = rows_of(DYES / "table.csv")
     table = (DYES / "table.csv").read_bytes()
     assert card["table_sha256"] == hashlib.sha256(table).hexdigest()
+    repeatable = as_csv(rows, [column for column in COLUMNS if column != "seconds"])
+    assert card["readouts_sha256"] == hashlib.sha256(repeatable.encode()).hexdigest()
     assert card["library_sha256"] == hashlib.sha256(LIBRARY.read_bytes()).hexdigest()
     assert card["n_rows"] == len(rows)
     assert sum(card["statuses"].values()) == len(rows)

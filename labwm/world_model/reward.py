@@ -1,0 +1,264 @@
+"""What outcomes are worth and what experiments cost: the one place that says so.
+
+Utilities are on the readouts' scales and larger is better: `maximise` takes the readout
+itself, `minimise` its negative, `match` the negative distance from the target.
+Shapes: `n` rows, `m` readouts, `k` objectives; `...` any leading dimensions, such as
+draws.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labwm.errors import InvalidInputError
+from labwm.schema import (
+    Conditions,
+    Costs,
+    Goal,
+    Objective,
+    OutcomeConstraint,
+    Protocol,
+)
+
+Floats = NDArray[np.float64]
+
+
+def utility(objective: Objective, values: ArrayLike) -> Floats:
+    """Return the utility of values of the objective's readout, any shape."""
+    values = np.asarray(values, float)
+    match objective.goal:
+        case Goal.MAXIMISE:
+            return values
+        case Goal.MINIMISE:
+            return -values
+        case Goal.MATCH:
+            return -np.abs(values - target_of(objective))
+
+
+def utilities(protocol: Protocol, values: ArrayLike) -> Floats:
+    """Return every objective's utility of rows of readouts, `... x m` to `... x k`.
+
+    Raises:
+        InvalidInputError: If the last dimension is not the protocol's readouts.
+    """
+    values = _rows(protocol, values)
+    names = protocol.readout_names
+    parts = [
+        utility(objective, values[..., names.index(objective.readout)])
+        for objective in protocol.objectives
+    ]
+    return np.stack(parts, axis=-1)
+
+
+def reference_utility(objective: Objective) -> float | None:
+    """Return the declared worst utility still of interest, or None."""
+    if objective.reference is None:
+        return None
+    if objective.goal is Goal.MATCH:
+        return -abs(objective.reference)
+    return float(utility(objective, objective.reference))
+
+
+def target_of(objective: Objective) -> float:
+    """Return the target of an objective with the goal `match`."""
+    assert objective.target is not None  # the record guarantees it for `match`
+    return objective.target
+
+
+def violations(protocol: Protocol, values: ArrayLike) -> Floats:
+    """Return how far each outcome constraint is broken, `... x m` to `... x c`.
+
+    In the readouts' units; 0 where it is kept. A missing value breaks nothing: whether
+    that counts is for the caller, who sees it.
+    """
+    values = _rows(protocol, values)
+    names = protocol.readout_names
+    parts = [
+        _beyond(limit, values[..., names.index(limit.readout)])
+        for limit in protocol.outcome_constraints
+    ]
+    return np.stack(parts, axis=-1) if parts else np.zeros((*values.shape[:-1], 0))
+
+
+def is_feasible(protocol: Protocol, values: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which rows keep every outcome constraint, `... x m` to `...`."""
+    return np.all(violations(protocol, values) == 0.0, axis=-1)
+
+
+def scalarised(
+    utilities: ArrayLike, *, centre: ArrayLike, scale: ArrayLike, weights: ArrayLike
+) -> Floats:
+    """Return one number per row, `... x k` to `...`: the weighted mean in scales.
+
+    Args:
+        utilities: What to weigh.
+        centre: Utility that counts as zero, `k`.
+        scale: Utility that counts as one, `k`, above zero.
+        weights: Of the objectives, `k`; only their ratios matter.
+    """
+    weights = np.asarray(weights, float)
+    standard = (np.asarray(utilities, float) - np.asarray(centre)) / np.asarray(scale)
+    return standard @ (weights / weights.sum())
+
+
+def hypervolume(utilities: ArrayLike, reference: ArrayLike) -> float:
+    """Return the volume that rows dominate above a reference, `n x k`.
+
+    With one objective it is what the best row exceeds the reference by. Exact by
+    slicing along the last objective: `n**(k - 1)`, for the few objectives of a lab.
+    """
+    reference = np.asarray(reference, float)
+    excess = np.asarray(utilities, float).reshape(-1, len(reference)) - reference
+    return _volume(excess[np.all(excess > 0, axis=1)])
+
+
+def prices(costs: Costs, rows: Sequence[Conditions]) -> Floats:
+    """Return the price of each experiment, its levels included, length `n`.
+
+    In the protocol's currency; a batch costs `costs.per_batch.amount` beside. Levels
+    with a price are added once per experiment that uses them.
+    """
+    levels = [_level_prices(costs, row) for row in rows]
+    return costs.per_experiment.amount + np.array(levels, dtype=float)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What one experiment was worth, term by term.
+
+    Attributes:
+        utility_gain: Growth of the dominated volume, in units of `RewardSpec.scale`.
+        cost: Price as a share of the whole budget's, times `RewardSpec.cost_weight`.
+    """
+
+    utility_gain: float
+    cost: float
+
+    @property
+    def total(self) -> float:
+        """Gain minus cost."""
+        return self.utility_gain - self.cost
+
+    def terms(self) -> dict[str, float]:
+        """Return every term by its name; they add up to `total`."""
+        return {"utility_gain": self.utility_gain, "cost": -self.cost}
+
+
+@dataclass(frozen=True)
+class RewardSpec:
+    """How rewards are made of outcomes: utility gain minus cost.
+
+    The gain telescopes: over an episode it adds up to the volume that all feasible
+    outcomes dominate, so that no order of experiments farms it.
+
+    Attributes:
+        protocol: Says what is wanted.
+        reference: Worst utilities still of interest, `k`.
+        scale: Utilities that count as one, `k`.
+        cost_weight: Reward that the whole budget costs.
+    """
+
+    protocol: Protocol
+    reference: tuple[float, ...]
+    scale: tuple[float, ...]
+    cost_weight: float = 0.1
+
+    def value(self, values: ArrayLike) -> float:
+        """Return the volume that rows of readouts dominate, `n x m`, in scales.
+
+        Rows with a missing readout or a broken outcome constraint count nothing.
+        """
+        values = _rows(self.protocol, values)
+        worth = utilities(self.protocol, values)
+        counts = is_feasible(self.protocol, values) & np.all(np.isfinite(worth), axis=1)
+        scale = np.asarray(self.scale)
+        return hypervolume(worth[counts] / scale, np.asarray(self.reference) / scale)
+
+    def reward(
+        self, before: ArrayLike, after: ArrayLike, *, cost_share: float
+    ) -> Reward:
+        """Return the reward of the step from some rows of readouts to more of them.
+
+        Args:
+            before: Readouts measured before the step, `n x m`.
+            after: Readouts measured by its end, those before included.
+            cost_share: Price of the step as a share of the budget's.
+        """
+        gain = self.value(after) - self.value(before)
+        return Reward(gain, self.cost_weight * cost_share)
+
+
+def reward_spec(
+    protocol: Protocol, expected: ArrayLike, *, cost_weight: float = 0.1
+) -> RewardSpec:
+    """Return the default reward, scaled by what a model expects of a pool.
+
+    The unit is one standard deviation of the expected utilities over the pool. Without
+    a declared reference the worst expected utility stands for it.
+
+    Args:
+        protocol: Says what is wanted.
+        expected: Expected readouts of the pool, `n x m`.
+        cost_weight: Reward that the whole budget costs.
+    """
+    worth = utilities(protocol, expected)
+    spread = worth.std(axis=0)
+    references = [reference_utility(objective) for objective in protocol.objectives]
+    return RewardSpec(
+        protocol=protocol,
+        reference=tuple(
+            float(worst) if declared is None else declared
+            for declared, worst in zip(references, worth.min(axis=0), strict=True)
+        ),
+        scale=tuple(float(s) for s in np.where(spread > 0, spread, 1.0)),
+        cost_weight=cost_weight,
+    )
+
+
+def _rows(protocol: Protocol, values: ArrayLike) -> Floats:
+    values = np.asarray(values, float)
+    m = len(protocol.readout_names)
+    if values.ndim == 0 or values.shape[-1] != m:
+        raise InvalidInputError(
+            f"Readouts are rows of {m}: {list(protocol.readout_names)}; got the shape "
+            f"{values.shape}. Pass one column per readout."
+        )
+    return values
+
+
+def _beyond(limit: OutcomeConstraint, values: Floats) -> Floats:
+    low = -np.inf if limit.at_least is None else limit.at_least
+    high = np.inf if limit.at_most is None else limit.at_most
+    return np.nan_to_num(np.maximum(np.maximum(low - values, values - high), 0.0))
+
+
+def _volume(excess: Floats) -> float:
+    """Volume of the union of boxes from the origin to each row."""
+    if not len(excess):
+        return 0.0
+    if excess.shape[1] == 1:
+        return float(excess.max())
+    order = np.argsort(-excess[:, -1], kind="stable")
+    tops = np.append(excess[order, -1], 0.0)
+    slices = [
+        (tops[i] - tops[i + 1]) * _volume(excess[order[: i + 1], :-1])
+        for i in range(len(order))
+        if tops[i] > tops[i + 1]
+    ]
+    return float(sum(slices))
+
+
+def _level_prices(costs: Costs, row: Mapping[str, float | str]) -> float:
+    total = 0.0
+    for name, levels in costs.levels.items():
+        level = levels.get(_level_name(row.get(name)))
+        total += (level.price or 0.0) if level else 0.0
+    return total
+
+
+def _level_name(value: float | str | None) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,82 @@
+"""The conformance suite against every lab that there is."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from labwm.labs import replay_lab, xtb_lab
+from labwm.schema import Measurement, Origin, Protocol, Value
+from labwm.testing.lab_conformance import LabConformance, LabKit
+
+LEVELS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+
+
+def table_protocol() -> Protocol:
+    return Protocol.model_validate(
+        {
+            "name": "table",
+            "version": 1,
+            "parameters": [
+                {"name": "temperature", "kind": "discrete", "levels": [*LEVELS, 70.0]},
+                {"name": "solvent", "kind": "categorical", "levels": ["water", "dmf"]},
+            ],
+            "readouts": [{"name": "yield", "unit": "percent", "bounds": [0, 100]}],
+            "objectives": [{"readout": "yield", "goal": "maximise"}],
+        }
+    )
+
+
+def rows() -> tuple[Measurement, ...]:
+    return tuple(
+        Measurement(
+            conditions={"temperature": t, "solvent": "water"},
+            readouts={"yield": Value(value=t / 2)},
+            origin=Origin.IMPORTED,
+        )
+        for t in LEVELS
+    )
+
+
+class TestReplay(LabConformance):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> LabKit:
+        protocol, folder = table_protocol(), tmp_path / "replay"
+        return LabKit(
+            open=partial(replay_lab, folder, protocol, rows()),
+            protocol=protocol,
+            conditions=tuple(row.conditions for row in rows()),
+            impossible={"temperature": 10.0, "pressure": 1.0},
+            failing={"temperature": 70.0, "solvent": "water"},
+            folder=folder,
+        )
+
+
+def xtb_protocol() -> Protocol:
+    return Protocol.model_validate(
+        {
+            "name": "small_molecules",
+            "version": 1,
+            "parameters": [{"name": "molecule", "kind": "molecule"}],
+            "readouts": [
+                {"name": "gap", "unit": "eV"},
+                {"name": "octanol_water_dg", "unit": "kcal/mol"},
+            ],
+            "objectives": [{"readout": "gap", "goal": "match", "target": 5.0}],
+            "lab": {"adapter": "xtb", "settings": {"timeout_seconds": 20}},
+        }
+    )
+
+
+class TestXtb(LabConformance):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> LabKit:
+        protocol, folder = xtb_protocol(), tmp_path / "xtb"
+        return LabKit(
+            open=partial(xtb_lab, folder, protocol, n_workers=1),
+            protocol=protocol,
+            conditions=tuple({"molecule": s} for s in ("O", "CO", "C=O", "N", "CC")),
+            impossible={"molecule": "C1CC"},
+            failing={"molecule": "[CH3]"},
+            folder=folder,
+        )
