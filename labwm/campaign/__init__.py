@@ -8,7 +8,7 @@ from labwm.campaign.access import (
     revoke_key,
 )
 from labwm.campaign.advance import advance, open_ids
-from labwm.campaign.agents import predict, propose, submit, suggest
+from labwm.campaign.agents import predict, suggest
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
@@ -19,6 +19,7 @@ from labwm.campaign.database import (
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
+from labwm.campaign.proposing import propose, submit
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.status import list_campaigns, measurements, status
 

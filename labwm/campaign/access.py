@@ -1,9 +1,7 @@
 """Who may do what: bearer keys, scopes, and the person at this machine."""
 
-import secrets
-
 from labwm.campaign.books import books
-from labwm.errors import ForbiddenError, UnauthenticatedError
+from labwm.errors import ForbiddenError, NotFoundError, suggest
 from labwm.schema import (
     KeyCreated,
     KeyInfo,
@@ -12,11 +10,10 @@ from labwm.schema import (
     PrincipalKind,
     Scope,
 )
+from labwm.store import Principal as KeyHolder
 
 LOCAL_PERSON = Principal(name="local", kind=PrincipalKind.PERSON, scopes=(Scope.ADMIN,))
 """Whoever can read and write this home's files: the command line and local flows."""
-
-_PREFIX = "lwm_"
 
 
 def require(principal: Principal, scope: Scope) -> None:
@@ -42,33 +39,52 @@ def create_key(request: KeyRequest) -> KeyCreated:
     """Create a bearer key; its secret is in the answer and nowhere else.
 
     Raises:
-        DuplicateError: If the name has a key already.
+        DuplicateError: If the name belongs to a principal of another kind.
         ForbiddenError: If an agent is to get a scope that only people have.
     """
     principal = Principal(name=request.name, kind=request.kind, scopes=request.scopes)
     reserved = {Scope.APPROVE, Scope.ADMIN} & set(request.scopes)
     if reserved and request.kind is not PrincipalKind.PERSON:
         raise ForbiddenError(
-            f"The scopes approve and admin are for people; got {request.kind} with "
-            f"{sorted(s.value for s in reserved)}. Leave them out."
+            f"The scopes approve and admin are for people; got {request.kind.value} "
+            f"with {sorted(s.value for s in reserved)}. Leave them out."
         )
-    secret = _PREFIX + secrets.token_urlsafe(32)
-    books().ledger.add_key(principal, secret)
+    secret = books().ledger.create_key(
+        request.name,
+        kind=request.kind.value,
+        scopes=[scope.value for scope in request.scopes],
+    )
     return KeyCreated(principal=principal, secret=secret)
 
 
 def list_keys() -> tuple[KeyInfo, ...]:
     """Return every key ever created, without secrets."""
-    return tuple(books().ledger.keys())
+    held = books().ledger.keys()
+    return tuple(
+        KeyInfo(
+            principal=_principal(view), key_id=view.key_id, is_revoked=view.is_revoked
+        )
+        for view in held
+    )
 
 
-def revoke_key(name: str) -> KeyInfo:
-    """Revoke a key at once and for ever.
+def revoke_key(name: str) -> tuple[KeyInfo, ...]:
+    """Revoke every key of a principal, or one key by its id, at once and for ever.
 
     Raises:
-        NotFoundError: If nobody has that name.
+        NotFoundError: If nobody has that name and no key that id.
     """
-    return books().ledger.revoke_key(name)
+    keys = list_keys()
+    wanted = [key for key in keys if name in {key.principal.name, key.key_id}]
+    if not wanted:
+        known = [key.principal.name for key in keys]
+        raise NotFoundError(
+            f"A key is revoked by its principal's name or its id; got {name!r}. "
+            f"{suggest(name, known)}"
+        )
+    for key in wanted:
+        books().ledger.revoke_key(key.key_id)
+    return tuple(key.model_copy(update={"is_revoked": True}) for key in wanted)
 
 
 def authenticate(secret: str) -> Principal:
@@ -77,12 +93,12 @@ def authenticate(secret: str) -> Principal:
     Raises:
         UnauthenticatedError: If it is unknown or revoked.
     """
-    principal = (
-        books().ledger.principal_of(secret) if secret.startswith(_PREFIX) else None
+    return _principal(books().ledger.authenticate(secret))
+
+
+def _principal(view: KeyHolder) -> Principal:
+    return Principal(
+        name=view.name,
+        kind=PrincipalKind(view.kind),
+        scopes=tuple(Scope(scope) for scope in sorted(view.scopes)),
     )
-    if principal is None:
-        raise UnauthenticatedError(
-            "A request carries a valid key as `Authorization: Bearer lwm_…`; this one "
-            "is unknown or revoked. Create one with `labwm key create NAME`."
-        )
-    return principal

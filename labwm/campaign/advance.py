@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from labwm import settings
 from labwm.campaign import approval, dispatch, learning, rounds
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease, held
 from labwm.campaign.situation import Situation, read_opening, read_situation
 from labwm.errors import InDoubtError
-from labwm.schema import JobState, Step, WaitsFor
-from labwm.store import StoredBatch
+from labwm.schema import CampaignState, JobState, Step, WaitsFor
 
 Say = Callable[[str], None]
 
@@ -17,8 +17,8 @@ Say = Callable[[str], None]
 def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
     """Move a campaign until it must wait or one more round is learnt.
 
-    Safe to call at any time and from anywhere: one caller at a time holds the lease, and
-    whatever killed the last one, the next goes on from what is stored.
+    Safe to call at any time and from anywhere: one caller at a time holds the lease,
+    and whatever killed the last one, the next goes on from what is stored.
 
     Args:
         campaign_id: Of an open campaign.
@@ -29,7 +29,7 @@ def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
         LeaseHeldError: If somebody else is moving it now.
         StaleTokenError: If the lease was lost meanwhile.
     """
-    say = progress or (lambda _: None)
+    say: Say = progress or _say_nothing
     store = books()
     read_opening(store, campaign_id)
     with held(store, campaign_id, actor="advance") as lease:
@@ -41,18 +41,23 @@ def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
                 return _report_step(store, campaign_id, did, waits_for)
 
 
+def _say_nothing(line: str) -> None:
+    """Take a line of progress that nobody asked for."""
+
+
 Outcome = tuple[str, WaitsFor, bool]
 
 
 def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
-    batches = store.ledger.batches(situation.campaign_id)
-    last = batches[-1] if batches else None
+    past = rounds_of(store, situation.campaign_id)
+    last = past[-1] if past else None
     if last is None or last.is_closed:
         return _next_round(store, lease, situation, say)
     if last.approval == "awaiting":
         return approval.settle(store, lease, situation, last)
     if last.approval in {"rejected", "expired"}:
-        return learning.close(store, lease, last, did=f"round {last.round} rejected")
+        did = f"round {last.number}: {last.approval}"
+        return learning.close(store, lease, last, did=did)
     return _work_on(store, lease, situation, last, say)
 
 
@@ -67,41 +72,40 @@ def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> O
 
 
 def _finish(store: Books, lease: Lease, why: str) -> Outcome:
-    if store.ledger.campaign(lease.campaign_id).state == "open":
+    if store.ledger.campaign(lease.campaign_id).state is CampaignState.OPEN:
         with lease.write(store) as w:
-            w.event("campaign.done", {"why": why})
-            w.set_campaign_state("done")
+            w.move_campaign(CampaignState.DONE, {"why": why})
     return f"done: {why}", WaitsFor.DONE, True
 
 
 def _work_on(
-    store: Books, lease: Lease, situation: Situation, batch: StoredBatch, say: Say
+    store: Books, lease: Lease, situation: Situation, now: Round, say: Say
 ) -> Outcome:
-    """Take the next step of an approved batch; one kind of step per submission state."""
-    state, key = batch.submission, batch.job.submission_key
+    """Take the next step of an approved batch: one kind per state of its job."""
+    state = now.submission
     if state is None:
         with lease.write(store) as w:
-            w.add_job(batch.job)
-        return f"round {batch.round}: reserved as {key}", WaitsFor.NOTHING, False
-    if state in {"finished", "failed", "cancelled"}:
-        return learning.learn(store, lease, situation, batch)
+            w.reserve_job(now.batch.id, now.job)
+        return f"round {now.number}: reserved as {now.key}", WaitsFor.NOTHING, False
+    if now.has_ended:
+        return learning.learn(store, lease, situation, now)
     lab = dispatch.lab_of(store, situation)
     if state == "reserved":
         try:
-            sent = dispatch.send(store, lease, lab, batch.job)
+            sent = dispatch.send(store, lease, lab, now.job)
         except InDoubtError as error:
-            return f"round {batch.round}: {error}", WaitsFor.LAB, True
-        return f"round {batch.round}: {sent} to {lab.name}", WaitsFor.NOTHING, False
+            return f"round {now.number}: {error}", WaitsFor.LAB, True
+        return f"round {now.number}: {sent} to {lab.name}", WaitsFor.NOTHING, False
     if state in {"submitting", "in_doubt"}:
-        settled = dispatch.reconcile(store, lease, lab, batch.job)
+        settled = dispatch.reconcile(store, lease, lab, now.job)
         if settled is None:
-            why = f"round {batch.round}: {key} is in doubt; ask the lab"
+            why = f"round {now.number}: {now.key} is in doubt; ask the lab"
             return why, WaitsFor.PERSON, True
-        return f"round {batch.round}: {settled}", WaitsFor.NOTHING, False
-    job_state = dispatch.gather(store, lease, lab, batch.job, say=say)
+        return f"round {now.number}: {settled}", WaitsFor.NOTHING, False
+    job_state = dispatch.gather(store, lease, lab, now.job, say=say)
     if job_state in {JobState.ACCEPTED, JobState.RUNNING}:
-        return f"round {batch.round}: the lab is working", WaitsFor.LAB, True
-    return f"round {batch.round}: measured", WaitsFor.NOTHING, False
+        return f"round {now.number}: the lab is working", WaitsFor.LAB, True
+    return f"round {now.number}: measured", WaitsFor.NOTHING, False
 
 
 def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) -> Step:
@@ -119,4 +123,6 @@ def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) 
 
 def open_ids() -> tuple[str, ...]:
     """Return the campaigns that are not done, oldest first."""
-    return tuple(row.id for row in books().ledger.campaigns() if row.state == "open")
+    return tuple(
+        row.id for row in books().ledger.campaigns() if row.state is CampaignState.OPEN
+    )

@@ -1,8 +1,9 @@
 """Decisions on batches: bound to the digest of exactly what will be sent."""
 
 from labwm.campaign.access import require
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
-from labwm.campaign.lease import Lease, held
+from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import ConflictError, ForbiddenError, NotFoundError
 from labwm.schema import (
@@ -13,7 +14,7 @@ from labwm.schema import (
     Scope,
     WaitsFor,
 )
-from labwm.store import StoredBatch
+from labwm.store import ApprovalState
 
 
 def needs_approval(situation: Situation) -> bool:
@@ -30,24 +31,24 @@ def needs_approval(situation: Situation) -> bool:
 
 
 def settle(
-    store: Books, lease: Lease, situation: Situation, batch: StoredBatch
+    store: Books, lease: Lease, situation: Situation, batch: Round
 ) -> tuple[str, WaitsFor, bool]:
     """Approve by the protocol's written policy, or wait for a person."""
     if needs_approval(situation):
-        return f"round {batch.round} awaits approval", WaitsFor.APPROVAL, True
+        return f"round {batch.number} awaits approval", WaitsFor.APPROVAL, True
     rule = f"protocol {situation.protocol.name} version {situation.protocol.version}"
     with lease.write(store) as w:
-        w.move_approval(batch.job.submission_key, "approved", actor=f"policy:{rule}")
-        w.event(
-            "batch.auto-approved",
+        w.move_approval(
+            batch.key,
+            ApprovalState.APPROVED,
             {
-                "submission_key": batch.job.submission_key,
+                "auto_approved": True,
                 "content_sha256": batch.job.content_sha256,
-                "rule": f"{situation.origin} results need no approval",
+                "rule": f"{situation.origin.value} results need no approval",
                 "written_in": rule,
             },
         )
-    return f"round {batch.round}: approved by {rule}", WaitsFor.NOTHING, False
+    return f"round {batch.number}: approved by {rule}", WaitsFor.NOTHING, False
 
 
 def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
@@ -61,37 +62,32 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
     """
     require(principal, Scope.APPROVE)
     store = books()
-    with held(store, request.campaign_id, actor=principal.name) as lease:
-        situation = read_situation(store, request.campaign_id)
-        batch = _batch_with(store, request)
-        is_own = _refuse_own(store, situation, batch, principal)
-        to = "approved" if request.decision == "approve" else "rejected"
-        with lease.write(store) as w:
-            w.move_approval(batch.job.submission_key, to, actor=principal.name)
-            w.event(
-                f"batch.{to}",
-                {
-                    "submission_key": batch.job.submission_key,
-                    "content_sha256": request.content_sha256,
-                    "by": principal.name,
-                    "note": request.note,
-                    "self_approved": is_own,
-                },
-            )
-    fresh = next(
-        row
-        for row in store.ledger.batches(request.campaign_id)
-        if row.job.submission_key == batch.job.submission_key
-    )
+    situation = read_situation(store, request.campaign_id)
+    batch = _batch_with(store, request)
+    is_own = _refuse_own(store, situation, batch, principal)
+    approves = request.decision == "approve"
+    # The state machine in the database refuses a second decision that raced this one.
+    with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
+        w.move_approval(
+            batch.key,
+            ApprovalState.APPROVED if approves else ApprovalState.REJECTED,
+            {
+                "content_sha256": request.content_sha256,
+                "by": principal.name,
+                "note": request.note,
+                "self_approved": is_own,
+            },
+        )
+    (fresh,) = (r for r in rounds_of(store, request.campaign_id) if r.key == batch.key)
     return batch_info(store, fresh)
 
 
-def _batch_with(store: Books, request: ApprovalRequest) -> StoredBatch:
-    for batch in store.ledger.batches(request.campaign_id):
+def _batch_with(store: Books, request: ApprovalRequest) -> Round:
+    for batch in rounds_of(store, request.campaign_id):
         if batch.job.content_sha256 == request.content_sha256:
             if batch.approval != "awaiting":
                 raise ConflictError(
-                    f"A batch is decided once; round {batch.round} is "
+                    f"A batch is decided once; round {batch.number} is "
                     f"{batch.approval}. Look at the campaign's page."
                 )
             return batch
@@ -103,7 +99,7 @@ def _batch_with(store: Books, request: ApprovalRequest) -> StoredBatch:
 
 
 def _refuse_own(
-    store: Books, situation: Situation, batch: StoredBatch, principal: Principal
+    store: Books, situation: Situation, batch: Round, principal: Principal
 ) -> bool:
     proposers = {
         proposal.proposer
@@ -121,15 +117,15 @@ def _refuse_own(
     return True
 
 
-def batch_info(store: Books, batch: StoredBatch) -> BatchInfo:
+def batch_info(store: Books, batch: Round) -> BatchInfo:
     """Return the batch as doors show it."""
     proposals = {p.id: p for p in store.ledger.proposals(batch.job.campaign_id)}
     return BatchInfo(
-        batch_id=batch.job.submission_key,
-        round=batch.round,
+        batch_id=batch.key,
+        round=batch.number,
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,
-        submission_key=batch.job.submission_key if batch.submission else None,
+        submission_key=batch.key if batch.submission else None,
         proposals=tuple(proposals[proposal_id] for proposal_id in batch.proposal_ids),
     )

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from labwm import settings
-from labwm.store import Ledger, Objects
+from labwm.store import Ledger, ObjectStore, open_objects
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Books:
     """Where everything that happened is written."""
 
     ledger: Ledger
-    objects: Objects
+    objects: ObjectStore
 
 
 def books() -> Books:
@@ -27,4 +27,4 @@ def books() -> Books:
 
 @functools.lru_cache(maxsize=8)
 def _open(database_url: str, objects_url: str) -> Books:
-    return Books(Ledger.open(database_url), Objects.open(objects_url))
+    return Books(Ledger.open(database_url), open_objects(objects_url))

@@ -5,22 +5,33 @@ from pathlib import Path
 from labwm import settings
 from labwm.campaign.books import books
 from labwm.errors import LabwmError
-from labwm.store import backup, current_revision, upgrade
 
 
 def upgrade_database() -> str:
-    """Migrate the ledger to this program's revision, after a backup."""
-    return upgrade(settings.database_url())
+    """Migrate the ledger to this program's revision, after a backup.
+
+    Raises:
+        SchemaRevisionError: If a newer labwm made the database.
+    """
+    from labwm.store.migrate import upgrade
+
+    done = upgrade(settings.database_url())
+    if done.before == done.after:
+        return f"revision {done.after}: nothing to do"
+    kept = f"; the state before is kept in {done.backup}" if done.backup else ""
+    return f"revision {done.before or 'none'} → {done.after}{kept}"
 
 
 def backup_database(path: Path) -> str:
-    """Copy the ledger to a file while it is in use.
+    """Copy the ledger to a new file while it is in use.
 
     Raises:
-        ConflictError: If the file exists.
+        InvalidInputError: If the file exists.
+        UnavailableError: If there is no ledger, or PostgreSQL's `pg_dump` is absent.
     """
-    backup(settings.database_url(), path)
-    return f"backed up to {path}"
+    from labwm.store.migrate import backup
+
+    return f"backed up to {backup(settings.database_url(), path)}"
 
 
 def verify_database() -> tuple[str, ...]:
@@ -29,12 +40,14 @@ def verify_database() -> tuple[str, ...]:
     Raises:
         IntegrityError: If a chain, a hash or a folded state does not match.
     """
-    store = books()
+    ledger = books().ledger
     lines: list[str] = []
-    for row in store.ledger.campaigns():
-        store.ledger.verify(row.id)
-        n_events = len(store.ledger.events(row.id))
-        lines.append(f"{row.id}: {n_events} events, chain and state agree")
+    for row in ledger.campaigns():
+        found = ledger.verify(row.id)
+        lines.append(
+            f"{row.id}: {found.n_events} events, {found.n_records} records and "
+            f"{found.n_moves} moves agree; head {found.head_sha256[:12]}"
+        )
     return tuple(lines)
 
 
@@ -42,8 +55,7 @@ def doctor() -> tuple[str, ...]:
     """Say what is where, and what is wrong with it."""
     lines = [
         f"home: {settings.home()}",
-        f"ledger: {settings.database_url()}, revision "
-        f"{current_revision(settings.database_url())}",
+        f"ledger: {settings.database_url()}",
         f"objects: {settings.objects_url()}",
         f"data mirror: {settings.data_mirror() or 'none; public addresses are used'}",
     ]

@@ -17,6 +17,7 @@ from labwm.errors import InDoubtError, LabError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.schema import Job, JobState, Measurement, Origin, WellResult
+from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
 
@@ -58,20 +59,21 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
     Raises:
         InDoubtError: If the lab's answer is unknown; the job stays in doubt.
     """
-    with books.ledger.write(lease.campaign_id, token=lease.token, actor="advance") as w:
-        w.move_job(job.submission_key, "submitting")
+    with lease.write(books) as w:
+        w.move_job(job.submission_key, SubmissionState.SUBMITTING)
     try:
         answer = lab.submit(job)
     except InDoubtError:
         with lease.write(books) as w:
-            w.move_job(job.submission_key, "in_doubt")
+            w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise
     except LabError as error:
         with lease.write(books) as w:
-            w.move_job(job.submission_key, "failed", reason=str(error))
+            w.move_job(
+                job.submission_key, SubmissionState.FAILED, {"reason": str(error)}
+            )
         return f"the lab refused: {error}"
-    with lease.write(books) as w:
-        w.move_job(job.submission_key, "accepted", external_id=answer.external_id)
+    _accept(books, lease, job, external_id=answer.external_id)
     return "sent again, known already" if answer.is_duplicate else "sent"
 
 
@@ -80,23 +82,32 @@ def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
         answer = lab.submit(job)
-        with lease.write(books) as w:
-            w.move_job(job.submission_key, "accepted", external_id=answer.external_id)
+        _accept(books, lease, job, external_id=answer.external_id)
         return "the acknowledgement was lost; the same key was sent again"
     if can.query_by_key:
         status = lab.status(job.submission_key)
         if status.state is JobState.UNKNOWN and can.refuse_key:
             status = lab.refuse(job.submission_key)
         if status.state is not JobState.UNKNOWN:
-            with lease.write(books) as w:
-                w.move_job(job.submission_key, "accepted", external_id=None)
+            _accept(books, lease, job, external_id=None)
             return "the acknowledgement was lost; the lab knows the job"
         if can.refuse_key:
             with lease.write(books) as w:
                 reason = "the lab never saw it and refuses its key from now on"
-                w.move_job(job.submission_key, "failed", reason=reason)
+                w.move_job(
+                    job.submission_key, SubmissionState.FAILED, {"reason": reason}
+                )
             return "the job never arrived and its key is refused; nothing was measured"
     return None
+
+
+def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) -> None:
+    with lease.write(books) as w:
+        w.move_job(
+            job.submission_key,
+            SubmissionState.ACCEPTED,
+            {"external_id": external_id},
+        )
 
 
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
@@ -108,9 +119,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
         def progress(result: WellResult) -> None:
             nonlocal n_done
             n_done += result.submission_key == key
-            say(
-                f"round {job.round}: {n_done} of {len(job.wells)} wells: {_show(result)}"
-            )
+            done = f"{n_done} of {len(job.wells)} wells"
+            say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
     _take_in(books, lease, lab, job)
@@ -118,7 +128,7 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
     if state in _ENDED:
         _take_in(books, lease, lab, job)
         with lease.write(books) as w:
-            w.move_job(key, state.value)
+            w.move_job(key, SubmissionState(state.value))
     return state
 
 
@@ -200,5 +210,7 @@ def work_lab(name: str, *, say: Say | None = None) -> int:
             continue
         lab = lab_of(store, situation)
         if isinstance(lab, ComputingLab):
-            n_done += lab.work(progress=lambda r: say(_show(r)) if say else None)
+            n_done += lab.work(
+                progress=lambda result: say(_show(result)) if say else None
+            )
     return n_done

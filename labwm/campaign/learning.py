@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labwm.campaign.batches import Round
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation
@@ -17,7 +18,7 @@ from labwm.schema import (
     WaitsFor,
     prediction_of,
 )
-from labwm.store import StoredBatch
+from labwm.store.chain import Json
 
 Outcome = tuple[str, WaitsFor, bool]
 
@@ -43,11 +44,9 @@ class Scored:
         return self.low90 <= self.measured <= self.high90
 
 
-def learn(
-    store: Books, lease: Lease, situation: Situation, batch: StoredBatch
-) -> Outcome:
+def learn(store: Books, lease: Lease, situation: Situation, batch: Round) -> Outcome:
     """Score the round's predictions and close it; the next round's model sees it."""
-    scored = [s for s in score(store, situation) if s.round == batch.round]
+    scored = [s for s in score(store, situation) if s.round == batch.number]
     failed = [
         m
         for m in situation.measurements
@@ -58,7 +57,8 @@ def learn(
         w.event(
             "round.learned",
             {
-                "round": batch.round,
+                "round": batch.number,
+                "submission_key": batch.key,
                 "n_scored": len(scored),
                 "n_inside_90": n_inside,
                 "mean_log_density": float(np.mean([s.log_density for s in scored]))
@@ -68,8 +68,7 @@ def learn(
                 "data_sha256": situation.data_sha256,
             },
         )
-        w.close_batch(batch.job.submission_key)
-    parts = [f"round {batch.round}: learnt"]
+    parts = [f"round {batch.number}: learnt"]
     if scored:
         parts.append(f"{n_inside} of {len(scored)} values inside their 90 % interval")
     if failed:
@@ -77,11 +76,11 @@ def learn(
     return ", ".join(parts), WaitsFor.NOTHING, True
 
 
-def close(store: Books, lease: Lease, batch: StoredBatch, *, did: str) -> Outcome:
+def close(store: Books, lease: Lease, batch: Round, *, did: str) -> Outcome:
     """Close a round that was not measured."""
     with lease.write(store) as w:
-        w.event("round.closed", {"round": batch.round, "why": did})
-        w.close_batch(batch.job.submission_key)
+        body: Json = {"round": batch.number, "submission_key": batch.key, "why": did}
+        w.event("round.closed", body)
     return did, WaitsFor.NOTHING, True
 
 

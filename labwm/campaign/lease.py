@@ -1,18 +1,18 @@
-"""The right to move a campaign: one holder, renewed while it works, fenced by a token."""
+"""The right to move a campaign: one holder at a time, fenced by a token."""
 
 import os
 import socket
-import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from labwm.campaign.books import Books
-from labwm.errors import LabwmError
+from labwm.errors import LeaseHeldError
 from labwm.store import Writer
 
-TTL = 30.0
+TTL = 5.0
 """Seconds after which the lease of a holder that went silent is free."""
 
 
@@ -34,31 +34,30 @@ class Lease:
 
 
 @contextmanager
-def held(books: Books, campaign_id: str, *, actor: str) -> Iterator[Lease]:
-    """Hold the lease of a campaign, renewed every third of its time.
+def held(books: Books, campaign_id: str, *, actor: str) -> Generator[Lease]:
+    """Hold the lease of a campaign over a block, renewed by a thread.
+
+    Where a process of this machine died holding it, wait until it expires.
 
     Raises:
         LeaseHeldError: If somebody else who is alive holds it.
     """
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    token = books.ledger.acquire_lease(campaign_id, holder, ttl=TTL, is_dead=_is_dead)
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(TTL / 3):
-            try:
-                books.ledger.renew_lease(campaign_id, token, ttl=TTL)
-            except LabwmError:
-                return  # The next write is refused by its token and says so.
-
-    renewer = threading.Thread(target=renew, name=f"lease-{campaign_id}", daemon=True)
-    renewer.start()
-    try:
+    _wait_for_the_dead(books, campaign_id)
+    ledger = books.ledger
+    with ledger.hold_lease(campaign_id, holder=holder, ttl_s=TTL) as token:
         yield Lease(campaign_id, token, actor)
-    finally:
-        done.set()
-        renewer.join()
-        books.ledger.release_lease(campaign_id, token)
+
+
+def _wait_for_the_dead(books: Books, campaign_id: str) -> None:
+    deadline = time.monotonic() + TTL + 1
+    while (lease := books.ledger.lease(campaign_id)).holder is not None:
+        if not _is_dead(lease.holder) or time.monotonic() > deadline:
+            raise LeaseHeldError(
+                f"One holder at a time moves a campaign; {campaign_id!r} is held by "
+                f"{lease.holder!r}. Wait until it is done, or stop that process."
+            )
+        time.sleep(min(0.1, lease.seconds_left) + 0.01)
 
 
 def _is_dead(holder: str) -> bool:

@@ -1,11 +1,11 @@
 """A round in Markdown, for Prefect's artifacts and for people who read text."""
 
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import books
 from labwm.campaign.learning import Scored, calibration, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.campaign.status import status
 from labwm.schema import CampaignStatus, Conditions, Measurement, Proposal, Value
-from labwm.store import StoredBatch
 
 
 def round_note(campaign_id: str) -> str:
@@ -17,12 +17,12 @@ def round_note(campaign_id: str) -> str:
     store = books()
     situation = read_situation(store, campaign_id)
     now = status(campaign_id)
-    batches = store.ledger.batches(campaign_id)
+    past = rounds_of(store, campaign_id)
     scored = score(store, situation)
     lines = [*_head(now), *_best(now), *_calibration(scored)]
-    if batches:
+    if past:
         proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
-        lines += _round(situation, batches[-1], proposals, scored)
+        lines += _round(situation, past[-1], proposals, scored)
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +68,7 @@ def _calibration(scored: list[Scored]) -> list[str]:
 
 def _round(
     situation: Situation,
-    batch: StoredBatch,
+    batch: Round,
     proposals: dict[str, Proposal],
     scored: list[Scored],
 ) -> list[str]:
@@ -86,7 +86,7 @@ def _round(
         for i, name in enumerate(batch.proposal_ids)
     ]
     return [
-        f"## Round {batch.round}: {batch.approval}, {batch.submission or 'not sent'}",
+        f"## Round {batch.number}: {batch.approval}, {batch.submission or 'not sent'}",
         "",
         "| | conditions | why | predicted before | measured |",
         "|---|---|---|---|---|",

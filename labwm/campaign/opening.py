@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
-from labwm.campaign.situation import Opening, pool_bytes, read_opening
+from labwm.campaign.situation import PREPARED, Opening, pool_bytes, read_opening
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError, SpaceError
 from labwm.schema import (
     CampaignSpec,
@@ -18,7 +18,9 @@ from labwm.schema import (
     Scope,
     canonical_json,
 )
-from labwm.space.questions import Questions
+from labwm.space.candidates import candidates
+from labwm.space.questions import Questions, questions_from
+from labwm.space.space import pool_of, with_levels
 
 POOL_LIMIT = 100_000
 """Candidates of a finite space; larger and continuous spaces are searched by draws."""
@@ -61,13 +63,15 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         opened_by=principal.name,
         opened_at=datetime.now(UTC),
     )
-    held.ledger.add_protocol(material.protocol)
     held.ledger.open_campaign(
         spec.name,
-        opening.model_dump(mode="json"),
-        admits=(opening.origin,),
+        spec,
+        material.protocol,
+        origins=(opening.origin,),
         actor=principal.name,
     )
+    with held.ledger.visit(spec.name, actor=principal.name) as w:
+        w.event(PREPARED, opening.model_dump(mode="json"))
     return spec.name
 
 
@@ -91,8 +95,9 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 
 def _gather(spec: CampaignSpec) -> _Material:
-    from labwm.data import load_protocol, load_table, measurements_from_table
-    from labwm.space.space import candidates, pool_of, with_levels
+    from labwm.data.catalogue import load_table
+    from labwm.data.measurements import measurements_from_table
+    from labwm.data.protocols import load_protocol
 
     protocol = load_protocol(spec.protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
@@ -107,8 +112,6 @@ def _gather(spec: CampaignSpec) -> _Material:
         return _Material(protocol, _refuse_empty(pool), None)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
     table, _ = measurements_from_table(load_table(spec.data), protocol, origin=origin)
-    from labwm.space.questions import questions_from
-
     pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
     return _Material(with_levels(protocol, pool), _refuse_empty(pool), table)
 

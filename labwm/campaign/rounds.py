@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from pydantic import BaseModel
+
 from labwm.campaign import modelling
 from labwm.campaign.approval import needs_approval
+from labwm.campaign.batches import events_of, rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
 from labwm.campaign.situation import Situation
-from labwm.errors import NotEnoughDataError
+from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
     Candidate,
     Conditions,
@@ -22,7 +25,13 @@ from labwm.schema import (
     Well,
     canonical_json,
 )
-from labwm.store import Writer
+from labwm.store import ApprovalState, Writer
+
+
+class Queued(BaseModel):
+    """The part of an event `agent.submitted` that a round needs."""
+
+    proposal_ids: tuple[str, ...]
 
 
 def propose_round(
@@ -47,8 +56,9 @@ def propose_round(
     with lease.write(store) as w:
         proposals = taken + _store_plan(w, situation, chosen)
         job = _job(situation, proposals)
-        w.add_batch(job, [proposal.id for proposal in proposals])
-        w.move_approval(job.submission_key, "awaiting")
+        proposer = proposals[0].proposer
+        w.add_batch(job.submission_key, job, proposer=proposer)
+        w.move_approval(job.submission_key, ApprovalState.AWAITING)
         w.event(
             "round.proposed",
             {
@@ -66,7 +76,10 @@ def propose_round(
 def _plan(situation: Situation, *, n: int) -> modelling.Plan | None:
     if n == 0:
         return None
-    return modelling.plan(situation, n=n, policy=situation.spec.policy)
+    try:
+        return modelling.plan(situation, n=n, policy=situation.spec.policy)
+    except ExhaustedError:
+        return None
 
 
 def _store_plan(
@@ -81,14 +94,16 @@ def _store_plan(
         prediction_id = None
         if choice.belief and model_sha256:
             prediction_id = f"{name}-prediction"
-            w.add_prediction(
-                stored_prediction(
-                    situation,
-                    id=prediction_id,
-                    conditions=choice.conditions,
-                    belief=choice.belief,
-                    model_sha256=model_sha256,
-                )
+            w.add_predictions(
+                [
+                    stored_prediction(
+                        situation,
+                        name=prediction_id,
+                        conditions=choice.conditions,
+                        belief=choice.belief,
+                        model_sha256=model_sha256,
+                    )
+                ]
             )
         proposal = Proposal(
             id=name,
@@ -109,7 +124,7 @@ def _store_plan(
             model_sha256=model_sha256,
             prediction_id=prediction_id,
         )
-        w.add_proposal(proposal)
+        w.add_proposals([proposal])
         stored.append(proposal)
     return stored
 
@@ -117,14 +132,14 @@ def _store_plan(
 def stored_prediction(
     situation: Situation,
     *,
-    id: str,
+    name: str,
     conditions: Conditions,
     belief: Belief,
     model_sha256: str,
 ) -> StoredPrediction:
     """Return the record of what a model expects now, before any result."""
     return StoredPrediction(
-        id=id,
+        id=name,
         campaign_id=situation.campaign_id,
         conditions=conditions,
         readouts=belief.readouts,
@@ -147,17 +162,17 @@ def believe_if_possible(
 
 
 def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
-    """Return what agents submitted and no batch holds yet, in the order of submission."""
-    batches = store.ledger.batches(situation.campaign_id)
-    placed = {proposal for batch in batches for proposal in batch.proposal_ids}
+    """Return what agents submitted and no batch holds yet, the first first."""
+    past = rounds_of(store, situation.campaign_id)
+    placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
     wanted = [
         proposal_id
-        for event in store.ledger.events(situation.campaign_id, kind="agent.submitted")
-        for proposal_id in event.body["proposal_ids"]
+        for event in events_of(store, situation.campaign_id, "agent.submitted")
+        for proposal_id in Queued.model_validate(event.body).proposal_ids
         if proposal_id not in placed
     ]
     known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
-    return [known[proposal_id] for proposal_id in wanted]
+    return [known[proposal_id] for proposal_id in dict.fromkeys(wanted)]
 
 
 def _job(situation: Situation, proposals: Sequence[Proposal]) -> Job:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from labwm.campaign.situation import Situation
 from labwm.errors import SpaceError
 from labwm.schema import Conditions, canonical_json
-from labwm.space.space import check
+from labwm.space.membership import check
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime
 
+from labwm.campaign.batches import events_of, rounds_of
 from labwm.campaign.books import Books
-from labwm.errors import IntegrityError
+from labwm.errors import NotFoundError
 from labwm.schema import (
     CampaignSpec,
     Conditions,
@@ -16,9 +17,9 @@ from labwm.schema import (
     Origin,
     Protocol,
     Record,
-    Sha256,
     canonical_json,
 )
+from labwm.schema.record import Sha256
 from labwm.space.questions import (
     Observations,
     Questions,
@@ -26,9 +27,12 @@ from labwm.space.questions import (
     questions_from,
 )
 
+PREPARED = "campaign.prepared"
+"""Kind of the event that holds what a campaign was opened with."""
+
 
 class Opening(Record):
-    """What a campaign was opened with: the body of its first event."""
+    """What a campaign was opened with: the body of its event `campaign.prepared`."""
 
     spec: CampaignSpec
     protocol_name: str
@@ -115,7 +119,14 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     Raises:
         NotFoundError: If there is no such campaign.
     """
-    return Opening.model_validate(books.ledger.campaign(campaign_id).body)
+    books.ledger.campaign(campaign_id)
+    prepared = events_of(books, campaign_id, PREPARED)
+    if not prepared:
+        raise NotFoundError(
+            f"The campaign {campaign_id!r} was cut off while it was opened. Open it "
+            "again with the same specification: it goes on."
+        )
+    return Opening.model_validate(prepared[0].body)
 
 
 def read_situation(books: Books, campaign_id: str) -> Situation:
@@ -126,31 +137,25 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
     """
     opening = read_opening(books, campaign_id)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
-    if protocol.digest() != opening.protocol_sha256:
-        raise IntegrityError(
-            f"A running campaign keeps its protocol; {opening.protocol_name} version "
-            f"{opening.protocol_version} is stored with another content. Run "
-            "`labwm db verify`."
-        )
-    batches = books.ledger.batches(campaign_id)
+    rounds = rounds_of(books, campaign_id)
     measurements = books.ledger.measurements(campaign_id)
     answered = {m.proposal_id for m in measurements}
     avoided = [
         well.conditions
-        for batch in batches
-        for well in batch.job.wells
+        for past in rounds
+        for well in past.job.wells
         if well.proposal_id not in answered
     ]
-    counted = [batch for batch in batches if batch.counts_as_spent]
+    counted = [past for past in rounds if past.counts_as_spent]
     return Situation(
         campaign_id=campaign_id,
         opening=opening,
         protocol=protocol,
         pool=_read_pool(books, protocol, opening),
-        measurements=tuple(measurements),
+        measurements=measurements,
         avoided=avoided,
-        round=len(batches),
-        n_spent=sum(len(batch.proposal_ids) for batch in counted),
+        round=len(rounds),
+        n_spent=sum(len(past.proposal_ids) for past in counted),
     )
 
 

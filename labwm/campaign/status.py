@@ -2,6 +2,7 @@
 
 from labwm import settings
 from labwm.campaign.approval import batch_info, needs_approval
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, is_failed, score
 from labwm.campaign.situation import Situation, read_situation
@@ -27,7 +28,7 @@ def status(campaign_id: str) -> CampaignStatus:
     """
     store = books()
     situation = read_situation(store, campaign_id)
-    batches = store.ledger.batches(campaign_id)
+    cards = store.ledger.model_cards(campaign_id)
     return CampaignStatus(
         summary=_summary(store, situation),
         spec=situation.spec,
@@ -37,8 +38,10 @@ def status(campaign_id: str) -> CampaignStatus:
             if (best := _best(situation, objective))
         ),
         calibration=calibration(score(store, situation)),
-        batches=tuple(batch_info(store, batch) for batch in batches),
-        model=store.ledger.latest_model_card(campaign_id),
+        batches=tuple(
+            batch_info(store, past) for past in rounds_of(store, campaign_id)
+        ),
+        model=cards[-1][1] if cards else None,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
     )
 
@@ -58,19 +61,17 @@ def measurements(
 ) -> MeasurementPage:
     """Return some measurements in the order in which they came, failures included."""
     rows = books().ledger.measurements(campaign_id)
-    return MeasurementPage(
-        total=len(rows), measurements=tuple(rows[offset : offset + limit])
-    )
+    return MeasurementPage(total=len(rows), measurements=rows[offset : offset + limit])
 
 
 def waits_for(store: Books, situation: Situation) -> WaitsFor:
     """Say what a campaign waits for, without moving it."""
-    if store.ledger.campaign(situation.campaign_id).state != "open":
+    if store.ledger.campaign(situation.campaign_id).state is not CampaignState.OPEN:
         return WaitsFor.DONE
-    batches = store.ledger.batches(situation.campaign_id)
-    if not batches or batches[-1].is_closed:
+    past = rounds_of(store, situation.campaign_id)
+    if not past or past[-1].is_closed:
         return WaitsFor.NOTHING
-    last = batches[-1]
+    last = past[-1]
     if last.approval == "awaiting" and needs_approval(situation):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
@@ -87,7 +88,7 @@ def _summary(store: Books, situation: Situation) -> CampaignSummary:
         title=situation.protocol.title or situation.protocol.name,
         protocol=f"{situation.protocol.name} version {situation.protocol.version}",
         lab=situation.opening.lab,
-        state=CampaignState(store.ledger.campaign(situation.campaign_id).state),
+        state=store.ledger.campaign(situation.campaign_id).state,
         waits_for=waits_for(store, situation),
         round=situation.round,
         n_measured=len({m.proposal_id for m in measured}),

@@ -1,1 +1,1 @@
-"""The design room: which experiments are worth it, and why."""
+"""Which experiments to run next: policies over pools behind one seam."""

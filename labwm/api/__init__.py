@@ -1,0 +1,1 @@
+"""The doors: command line, REST, MCP and pages. None has logic of its own."""

@@ -1,0 +1,121 @@
+"""The command line: names every command, and imports one only when it is called."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from cyclopts import App
+
+from labwm import __version__
+from labwm.errors import LabwmError
+
+STOPPED: Final = 130
+DEFECT: Final = 1
+
+
+class _Command(NamedTuple):
+    """A command by name: where it is, and what it does in one line."""
+
+    name: str
+    target: str
+    meaning: str
+
+
+_GROUPS: Final = {
+    "campaign": "Start campaigns, move them on, decide on their batches.",
+    "lab": "Labs that run experiments.",
+    "model": "The world models of campaigns.",
+    "key": "Bearer keys for people, agents and services.",
+    "db": "The ledger.",
+}
+_COMMANDS: Final = {
+    "campaign": (
+        _Command("start", "campaigns:start", "Open a campaign and run it."),
+        _Command("advance", "campaigns:advance", "Move a campaign on until it waits."),
+        _Command("status", "campaigns:status", "Say how a campaign stands."),
+        _Command("list", "campaigns:list_all", "List all campaigns."),
+        _Command("approve", "decisions:approve", "Approve the batch that waits."),
+        _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("report", "campaigns:report", "Write the report: figures and a page."),
+    ),
+    "lab": (
+        _Command("list", "labs:list_all", "List the labs."),
+        _Command("check", "labs:check", "Check that a lab can work here."),
+        _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
+    ),
+    "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
+    "key": (
+        _Command("create", "keys:create", "Create a key; its secret is shown once."),
+        _Command("list", "keys:list_all", "List the keys, without secrets."),
+        _Command("revoke", "keys:revoke", "Revoke a key for ever."),
+    ),
+    "db": (
+        _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("backup", "database:backup", "Copy the ledger while it is in use."),
+        _Command("verify", "database:verify", "Check every campaign's chain."),
+    ),
+}
+_SINGLE: Final = (
+    _Command("up", "servers:up", "Start Prefect, the deployments, API and pages."),
+    _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
+    _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),
+    _Command("openapi", "servers:openapi", "Print the OpenAPI document of REST."),
+    _Command("doctor", "database:doctor", "Say what is where, and what is wrong."),
+)
+
+
+def create_cli() -> App:
+    """Return the command line with every command registered by name only."""
+    app = App(
+        name="labwm",
+        help="A world model of the lab, between agents and the real one.",
+        version=__version__,
+        version_flags=["--version"],
+        result_action="return_value",
+    )
+    for name, meaning in _GROUPS.items():
+        group = App(name=name, help=meaning)
+        _register(group, _COMMANDS[name])
+        app.command(group)
+    _register(app, _SINGLE)
+    return app
+
+
+def _register(app: App, commands: Iterable[_Command]) -> None:
+    for name, target, meaning in commands:
+        app.command(f"labwm.api.commands.{target}", name=name, help=meaning)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and return its exit status.
+
+    A deliberate error is one line on standard error; anything else is a defect and
+    shows its traceback.
+    """
+    try:
+        return create_cli()(words) or 0
+    except LabwmError as error:
+        sys.stderr.write(f"error[{error.code}]: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped; what was stored stays stored.\n")
+        return STOPPED
+    except BrokenPipeError:
+        # The reader of a pipe went away; nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 the last place that can say what happened
+        traceback.print_exc()
+        sys.stderr.write("error[unexpected]: This is a defect; please report it.\n")
+        return DEFECT
+
+
+def main() -> None:
+    """Run the command that the process was started with."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

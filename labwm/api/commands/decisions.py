@@ -1,0 +1,123 @@
+"""`labwm campaign approve|reject`: by a person, on exactly what was shown."""
+
+import os
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from labwm import campaign
+from labwm.api.access import principal_with
+from labwm.api.commands.campaigns import conditions_line
+from labwm.api.terminal import Json, is_interactive, out, table, write_json
+from labwm.errors import ConflictError, InvalidInputError, NotFoundError
+from labwm.schema import ApprovalRequest, BatchInfo, Principal
+
+Digest = Annotated[
+    str | None,
+    Parameter(help="Digest of the batch that you looked at, or its first 8 letters."),
+]
+
+
+def approve(
+    name: str, *, digest: Digest = None, note: str = "", json: Json = None
+) -> int:
+    """Approve the batch that waits, as the holder of LABWM_KEY or as this person.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    note: Kept with the decision.
+    """
+    return _decide("approve", name, digest, note, json)
+
+
+def reject(
+    name: str, *, digest: Digest = None, note: str = "", json: Json = None
+) -> int:
+    """Reject the batch that waits, as the holder of LABWM_KEY or as this person.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    note: Kept with the decision.
+    """
+    return _decide("reject", name, digest, note, json)
+
+
+def _decide(
+    decision: Literal["approve", "reject"],
+    name: str,
+    digest: str | None,
+    note: str,
+    json: Json,
+) -> int:
+    principal = _person()
+    batch = _waiting(name, digest)
+    _show(batch)
+    if digest is None and not _agrees(decision, name, batch):
+        out.print("Nothing was decided.")
+        return 1
+    request = ApprovalRequest(
+        campaign_id=name,
+        content_sha256=batch.content_sha256,
+        decision=decision,
+        note=note,
+    )
+    decided = campaign.decide(request, principal=principal)
+    write_json(json, decided)
+    out.print(
+        f"Round {decided.round} is {decided.approval} by {principal.name}. "
+        f"Go on with: labwm campaign advance {name}",
+        markup=False,
+    )
+    return 0
+
+
+def _person() -> Principal:
+    secret = os.environ.get("LABWM_KEY")
+    return principal_with(secret) if secret else campaign.LOCAL_PERSON
+
+
+def _waiting(name: str, digest: str | None) -> BatchInfo:
+    waiting = [b for b in campaign.status(name).batches if b.approval == "awaiting"]
+    if not waiting:
+        raise ConflictError(
+            f"A decision needs a batch that waits for one; {name!r} has none. See "
+            f"`labwm campaign status {name}`."
+        )
+    if digest is None:
+        return waiting[-1]
+    if len(digest) < 8:
+        raise InvalidInputError(
+            f"A digest is named by 8 letters or more; got {digest!r}. Copy it from "
+            f"`labwm campaign approve {name}`."
+        )
+    for batch in waiting:
+        if batch.content_sha256.startswith(digest):
+            return batch
+    raise NotFoundError(
+        f"A decision names the digest of a waiting batch; none of {name!r} starts with "
+        f"{digest[:12]!r}. It may have changed since you looked: look again."
+    )
+
+
+def _show(batch: BatchInfo) -> None:
+    table(
+        *("", "conditions", "proposed by", "reason"),
+        title=f"Round {batch.round}: {len(batch.proposals)} experiments",
+        rows=[
+            (i + 1, conditions_line(p.candidate.conditions), p.proposer, p.reason)
+            for i, p in enumerate(batch.proposals)
+        ],
+    )
+    out.print(f"digest {batch.content_sha256}", markup=False)
+
+
+def _agrees(decision: str, name: str, batch: BatchInfo) -> bool:
+    if not is_interactive():
+        raise InvalidInputError(
+            "Without a terminal to ask at, a decision names what it is on; got no "
+            f"digest. Repeat with: labwm campaign {decision} {name} --digest "
+            f"{batch.content_sha256[:16]}"
+        )
+    return out.input(f"{decision.capitalize()} this batch? [y/N] ").lower() == "y"

@@ -1,0 +1,70 @@
+"""`labwm key create|list|revoke`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from labwm import campaign
+from labwm.api.terminal import Json, out, record, side, table, write_json
+from labwm.schema import KeyInfo, KeyRequest
+
+Scopes = Annotated[
+    list[str],
+    Parameter(
+        name=("--scopes", "--scope"),
+        negative=(),
+        consume_multiple=True,
+        help="Any of read, propose, submit, approve, admin.",
+    ),
+]
+
+
+def create(name: str, *, kind: str | None = None, scopes: Scopes = []) -> None:  # noqa: B006 cyclopts reads the default, nobody changes it
+    """Create a key and print its secret, which is shown this once.
+
+    Parameters
+    ----------
+    name: Who holds it: lower case letters, digits and . _ @ -
+    kind: person, agent or service; agents never approve.
+    """
+    fields = {"name": name, "kind": kind, "scopes": tuple(scopes) or None}
+    made = campaign.create_key(record(KeyRequest, fields))
+    held = ", ".join(made.principal.scopes)
+    side.print(
+        f"{made.principal.name} ({made.principal.kind}) may: {held}. The secret is "
+        "shown once; only its hash is stored.",
+        markup=False,
+    )
+    out.print(made.secret, markup=False)
+
+
+def list_all(*, json: Json = None) -> None:
+    """List the keys, without secrets."""
+    found = campaign.list_keys()
+    write_json(json, found)
+    _show(found)
+
+
+def revoke(name: str) -> None:
+    """Revoke a key for ever.
+
+    Parameters
+    ----------
+    name: Who holds it.
+    """
+    _show((campaign.revoke_key(name),))
+
+
+def _show(keys: tuple[KeyInfo, ...]) -> None:
+    table(
+        *("name", "kind", "scopes", "created", "revoked"),
+        rows=[
+            (
+                *(key.principal.name, key.principal.kind),
+                ", ".join(key.principal.scopes),
+                f"{key.created_at:%Y-%m-%d %H:%M}",
+                f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else None,
+            )
+            for key in keys
+        ],
+    )

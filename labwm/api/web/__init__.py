@@ -1,0 +1,1 @@
+"""Server-rendered pages: campaigns, a campaign, the approval of a batch."""

@@ -1,0 +1,154 @@
+"""Tell a campaign as a report, and draw what it is about."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import labwm
+from labwm import settings
+from labwm.campaign.batches import rounds_of
+from labwm.campaign.books import Books, books
+from labwm.campaign.learning import calibration, score
+from labwm.campaign.situation import Situation, read_situation
+from labwm.errors import LabwmError, StoreError, UnavailableError
+from labwm.schema import Measurement, ReportSummary
+
+if TYPE_CHECKING:
+    from labwm.evaluation.campaign_record import CampaignRecord
+
+
+def report(campaign_id: str, folder: Path) -> ReportSummary:
+    """Draw a campaign's report into a folder: PNG images and one HTML page.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+        InvalidInputError: If nothing was measured yet.
+        StoreError: If the folder cannot be written.
+    """
+    from labwm.evaluation.campaign_progress import progress_of
+    from labwm.evaluation.campaign_record import outcomes_of, stated_before
+    from labwm.evaluation.report import make_report
+    from labwm.evaluation.report_tables import headline
+
+    store = books()
+    situation = read_situation(store, campaign_id)
+    record = _record(store, situation)
+    outcomes = outcomes_of(record)
+    progress = progress_of(record, outcomes)
+    try:
+        page = make_report(record).write(folder)
+    except OSError as error:
+        raise StoreError(
+            f"A report needs a folder that can be written; {folder}: {error.strerror}. "
+            "Free space or choose another folder."
+        ) from error
+    covered = calibration(score(store, situation))
+    figures = {f"coverage90_{c.readout}": c.coverage_90 for c in covered}
+    figures["reached"] = float(progress.reached[-1])
+    if progress.expected is not None:
+        figures["random_expected"] = float(progress.expected[-1])
+    if progress.goal is not None:
+        figures["pool_maximum"] = float(progress.goal)
+    return ReportSummary(
+        folder=str(folder),
+        page=str(page),
+        figures=figures,
+        headline=tuple(headline(record, outcomes, progress, stated_before(record))),
+    )
+
+
+def drawing(smiles: str) -> str:
+    """Return a molecule as an SVG document.
+
+    Raises:
+        MoleculeError: If it is no molecule.
+    """
+    from labwm.chem.draw import svg
+
+    return svg(smiles)
+
+
+def _record(store: Books, situation: Situation) -> "CampaignRecord":
+    from labwm.evaluation.campaign_record import CampaignRecord, ReportedExperiment
+
+    campaign_id = situation.campaign_id
+    proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
+    predictions = {p.id: p for p in store.ledger.predictions(campaign_id)}
+    results: dict[str, list[Measurement]] = {}
+    for measurement in situation.measurements:
+        results.setdefault(measurement.proposal_id or "", []).append(measurement)
+    experiments: list[ReportedExperiment] = []
+    for past in rounds_of(store, campaign_id):
+        for name in past.proposal_ids:
+            proposal = proposals[name]
+            stated = predictions.get(proposal.prediction_id or "")
+            experiments.append(
+                ReportedExperiment(
+                    round=past.number,
+                    conditions=proposal.candidate.conditions,
+                    reason=proposal.reason,
+                    policy=proposal.policy,
+                    label=proposal.candidate.label,
+                    prediction=stated.readouts if stated else None,
+                    measurements=tuple(results.get(name, ())),
+                )
+            )
+    table, table_name = _pool_table(situation)
+    return CampaignRecord(
+        name=campaign_id,
+        protocol=situation.protocol,
+        experiments=tuple(experiments),
+        budget=situation.spec.budget,
+        asked=_asked(situation),
+        provenance=_provenance(store, situation),
+        table=table,
+        table_name=table_name,
+    )
+
+
+def _pool_table(situation: Situation) -> tuple[tuple[Measurement, ...] | None, str]:
+    """Return measurements of the whole pool, where somebody made them before."""
+    from labwm.data.catalogue import load_table
+    from labwm.data.measurements import measurements_from_table
+    from labwm.data.protocols import load_protocol
+
+    try:
+        if situation.spec.data is not None:
+            source, name = situation.spec.data, situation.spec.data
+        else:
+            name = f"assay_data/{situation.protocol.name}/table.csv"
+            source = settings.shipped(name)
+        protocol = load_protocol(situation.spec.protocol)
+        table, _ = measurements_from_table(load_table(source), protocol)
+    except UnavailableError:
+        return None, ""
+    except LabwmError:
+        # The table or protocol changed since; the report then stands without random.
+        return None, ""
+    return table, name
+
+
+def _asked(situation: Situation) -> dict[str, str]:
+    spec = situation.spec
+    return {
+        "lab": f"{situation.opening.lab} ({situation.origin.value} results)",
+        "policy": spec.policy,
+        "batch size": str(spec.batch_size or situation.protocol.lab.batch_size),
+        "candidates": f"{len(situation.pool):,}",
+        "opened": f"{situation.opening.opened_at:%Y-%m-%d %H:%M} UTC by "
+        f"{situation.opening.opened_by}",
+    }
+
+
+def _provenance(store: Books, situation: Situation) -> dict[str, str]:
+    cards = store.ledger.model_cards(situation.campaign_id)
+    head = store.ledger.events(situation.campaign_id)[-1]
+    return {
+        "labwm": labwm.__version__,
+        "protocol sha256": situation.opening.protocol_sha256,
+        "pool sha256": situation.pool_sha256,
+        "data sha256": situation.data_sha256,
+        "last model card sha256": cards[-1][0] if cards else "none",
+        "model recipe": cards[-1][1].recipe if cards else "none",
+        "last event": f"{head.seq}, sha256 {head.sha256}",
+        "seed": str(situation.spec.seed),
+    }

@@ -1,0 +1,51 @@
+"""Policy `greedy`: the best predicted candidates, without curiosity."""
+
+import numpy as np
+
+from labwm.design.candidates import Rows
+from labwm.design.hypervolume_improvement import reference_and_scale
+from labwm.design.modelled import known_utilities, utilities_of
+from labwm.design.posterior import marginals
+from labwm.design.reasons import predicted
+from labwm.design.start import Ready, ready_or_start
+from labwm.design.state import Batch, Choice, State
+
+NAME = "greedy"
+VERSION = "1"
+
+
+def greedy(state: State, n: int) -> Batch:
+    """Choose the candidates of the largest expected utility.
+
+    Several objectives are added after dividing each by its spread along the front so
+    far: a plain compromise, which leaves the ends of the front alone.
+    """
+    ready = ready_or_start(state, n)
+    if isinstance(ready, Batch):
+        return ready
+    scored = [(g, _scores(state, ready, g)) for g in ready.candidates.fitting(n)]
+    group, scores = max(scored, key=lambda pair: np.sort(pair[1])[-n:].mean())
+    best = np.argsort(-scores, kind="stable")[:n]
+    rows = [int(row) for row in group[best]]
+    beliefs = predicted(state, ready, rows)
+    return Batch(
+        choices=tuple(
+            Choice(row, f"rank {rank + 1} by predicted utility; {belief}", score, None)
+            for rank, (row, belief, score) in enumerate(
+                zip(rows, beliefs, scores[best].tolist(), strict=True)
+            )
+        ),
+        policy=NAME,
+        policy_version=VERSION,
+        n_considered=len(ready.candidates.rows),
+        model=ready.model,
+    )
+
+
+def _scores(state: State, ready: Ready, rows: Rows):
+    mean, _ = marginals(ready.model, state.protocol, state.pool.take(rows))
+    utilities = utilities_of(state)(mean)
+    if utilities.shape[1] == 1:
+        return utilities[:, 0]
+    _, scale = reference_and_scale(state, known_utilities(state, ready))
+    return (utilities / scale).mean(axis=1)

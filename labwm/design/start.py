@@ -1,0 +1,55 @@
+"""How every policy with a model begins: without one."""
+
+from dataclasses import dataclass, replace
+
+from labwm.design.candidates import Candidates, candidates_of
+from labwm.design.space_filling import space_filling
+from labwm.design.state import Batch, State
+from labwm.errors import NotEnoughDataError
+from labwm.world_model.contract import WorldModel
+
+RECIPE = "explore"
+"""The recipe that finds best, which is not the one that predicts best."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a policy with a model needs.
+
+    Attributes:
+        candidates: What is left of the pool.
+        model: Fitted to everything measured.
+    """
+
+    candidates: Candidates
+    model: WorldModel
+
+
+def ready_or_start(state: State, n: int) -> Ready | Batch:
+    """Return a model, or the space-filling batch to take while there is none.
+
+    There is none until `n_initial` experiments were sent, and while too few of them
+    gave a number; the reasons of the batch say so.
+
+    Raises:
+        SpaceError: If nothing is left of the pool.
+    """
+    candidates = candidates_of(state)
+    n_sent = len(set(state.observed.questions.keys())) + len(state.pending)
+    if n_sent < state.n_initial:
+        return space_filling(state, n)
+    from labwm.world_model import fit
+
+    try:
+        model = fit(state.observed, state.protocol, recipe=RECIPE, seed=state.seed)
+    except NotEnoughDataError as error:
+        return _because(space_filling(state, n), error)
+    return Ready(candidates, model)
+
+
+def _because(batch: Batch, error: NotEnoughDataError) -> Batch:
+    choices = tuple(
+        replace(choice, reason=f"{choice.reason}; no model yet: {error}")
+        for choice in batch.choices
+    )
+    return replace(batch, choices=choices)

@@ -1,0 +1,1 @@
+"""Back-tests, scores, plots and reports: how good the models and policies are."""

@@ -1,0 +1,228 @@
+"""Proper scores and calibration measures of probabilistic predictions.
+
+Shapes: `n` outcomes. Smaller is better unless said otherwise; every score keeps the
+unit of the readout, or has none. Pairs with a NaN are refused, never skipped.
+
+References:
+    Gneiting & Raftery, JASA 102 (2007) 359; Kuleshov et al., ICML 2018; Levi et al.,
+    Sensors 22 (2022) 5540; Rasmussen & Williams, 2006, section 2.5.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labwm.errors import InvalidInputError
+
+Floats = NDArray[np.float64]
+
+
+def rmse(y: ArrayLike, mean: ArrayLike) -> float:
+    """Return the root of the mean squared error."""
+    y, mean = _pairs(y, mean)
+    return float(np.sqrt(np.mean((y - mean) ** 2)))
+
+
+def mae(y: ArrayLike, mean: ArrayLike) -> float:
+    """Return the mean absolute error."""
+    y, mean = _pairs(y, mean)
+    return float(np.mean(np.abs(y - mean)))
+
+
+def r2(y: ArrayLike, mean: ArrayLike) -> float:
+    """Return the share of variance explained; larger is better, NaN if all are equal.
+
+    The variance is that of `y` around its own mean (as scikit-learn has it).
+    """
+    y, mean = _pairs(y, mean)
+    total = np.sum((y - y.mean()) ** 2)
+    return float(1.0 - np.sum((y - mean) ** 2) / total) if total > 0 else float("nan")
+
+
+def spearman(y: ArrayLike, mean: ArrayLike) -> float:
+    """Return the rank correlation; larger is better, NaN if either is constant."""
+    from scipy.stats import rankdata
+
+    y, mean = _pairs(y, mean)
+    a, b = rankdata(y), rankdata(mean)
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm > 0 else float("nan")
+
+
+def nlpd(log_density: ArrayLike) -> float:
+    """Return the mean negative log predictive density, nats per outcome."""
+    (log_density,) = _pairs(log_density)
+    return float(-np.mean(log_density))
+
+
+def msll(log_density: ArrayLike, y: ArrayLike, y_train: ArrayLike) -> float:
+    """Return the log loss minus that of a normal with the training moments.
+
+    Below zero is better than ignoring the question. The reference is fitted to the
+    training outcomes, never to those that are scored, and its variance is that of
+    `y_train` (`ddof=0`).
+    """
+    log_density, y = _pairs(log_density, y)
+    (train,) = _pairs(y_train)
+    mean, variance = train.mean(), train.var()
+    if variance <= 0:
+        raise InvalidInputError(
+            "The reference of msll needs training outcomes that differ; got "
+            f"{len(train)} equal ones. Score with nlpd instead."
+        )
+    reference = -0.5 * (np.log(2 * np.pi * variance) + (y - mean) ** 2 / variance)
+    return float(np.mean(reference - log_density))
+
+
+def crps_gaussian(y: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> Floats:
+    """Return the continuous ranked probability score of normals, length `n`."""
+    from scipy.special import ndtr
+
+    y, mean, sd = _pairs(y, mean, sd)
+    z = (y - mean) / sd
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return sd * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi))
+
+
+def crps(
+    y: ArrayLike, quantile: Callable[[float], ArrayLike], *, n_levels: int = 200
+) -> Floats:
+    """Return the continuous ranked probability score of any distribution, length `n`.
+
+    It is twice the pinball loss integrated over levels, by the midpoint rule.
+
+    Args:
+        y: Outcomes.
+        quantile: Gives the quantiles of all `n` distributions at one level.
+        n_levels: Levels; 200 leave an error of about 0.1 % for normals.
+    """
+    (y,) = _pairs(y)
+    total = np.zeros_like(y)
+    for level in (np.arange(n_levels) + 0.5) / n_levels:
+        _, q = _pairs(y, quantile(float(level)))
+        total += (y - q) * (level - (y < q))
+    return 2.0 * total / n_levels
+
+
+def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Return the share of outcomes inside their intervals; best is the stated level."""
+    y, low, high = _pairs(y, low, high)
+    return float(np.mean((low <= y) & (y <= high)))
+
+
+def interval_score(
+    y: ArrayLike, low: ArrayLike, high: ArrayLike, *, level: float
+) -> Floats:
+    """Return the width of each interval plus a fine for missing, length `n`."""
+    y, low, high = _pairs(y, low, high)
+    fine = 2.0 / (1.0 - _level(level))
+    missed = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+    return (high - low) + fine * missed
+
+
+def pit(cdf: ArrayLike) -> Floats:
+    """Return probability integral transforms: uniform on [0, 1] where calibrated.
+
+    Args:
+        cdf: Each distribution's cdf at its outcome, length `n`.
+    """
+    (u,) = _pairs(cdf)
+    if np.any((u < 0) | (u > 1)):
+        raise InvalidInputError(
+            f"A cdf lies in [0, 1]; got {u.min():g} to {u.max():g}. Pass "
+            "`Prediction.cdf` at the outcomes."
+        )
+    return u
+
+
+def miscalibration_area(cdf: ArrayLike) -> float:
+    """Return the area between stated and observed coverage, 0 (best) to 0.5.
+
+    Over all central intervals: the integral over levels `p` of |share of outcomes inside
+    the interval of level p - p|, exactly, not on a grid.
+    """
+    needed = np.sort(np.abs(2.0 * pit(cdf) - 1.0))
+    n = len(needed)
+    edges = np.concatenate([[0.0], needed, [1.0]])
+    share = np.arange(n + 1) / n
+    return float(np.sum(_area_to_line(share, edges[:-1], edges[1:])))
+
+
+def _area_to_line(share: Floats, a: Floats, b: Floats) -> Floats:
+    # The integral of |share - p| over [a, b]; the primitive of |u| is u|u|/2.
+    def primitive(p: Floats) -> Floats:
+        return 0.5 * (p - share) * np.abs(p - share)
+
+    return primitive(b) - primitive(a)
+
+
+def ence(y: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, n_bins: int = 10) -> float:
+    """Return the expected normalised calibration error; 0 is best.
+
+    Outcomes are sorted by stated deviation into bins of equal count; each bin compares
+    its root mean variance with its root mean squared error.
+    """
+    y, mean, sd = _pairs(y, mean, sd)
+    order = np.argsort(sd, kind="stable")
+    errors = []
+    for part in np.array_split(order, min(n_bins, len(order))):
+        stated = np.sqrt(np.mean(sd[part] ** 2))
+        seen = np.sqrt(np.mean((y[part] - mean[part]) ** 2))
+        errors.append(abs(stated - seen) / stated)
+    return float(np.mean(errors))
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    statistic: Callable[[Floats], float] = lambda v: float(np.mean(v)),
+    level: float = 0.95,
+    n_draws: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile interval of a statistic over resampled rows.
+
+    Args:
+        values: `n` rows, resampled whole.
+        statistic: Of an array of rows; the mean by default.
+        level: Share of resamples inside.
+        n_draws: Resamples.
+        seed: The same seed gives the same interval.
+    """
+    values = np.asarray(values, float)
+    if not len(values):
+        raise InvalidInputError(
+            "A bootstrap needs values; got none. Pass at least one."
+        )
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(len(values), size=(n_draws, len(values)))
+    drawn = np.array([statistic(values[chosen]) for chosen in rows])
+    tail = (1.0 - _level(level)) / 2.0
+    low, high = np.quantile(drawn, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def _level(level: float) -> float:
+    if not 0 < level < 1:
+        raise InvalidInputError(
+            f"A level lies strictly between 0 and 1; got {level}. Write 0.9 for 90 %."
+        )
+    return level
+
+
+def _pairs(*arrays: ArrayLike) -> tuple[Floats, ...]:
+    found = [np.asarray(array, dtype=float) for array in arrays]
+    shapes = {array.shape for array in found}
+    if len(shapes) != 1 or found[0].ndim != 1 or not len(found[0]):
+        raise InvalidInputError(
+            "Scores compare vectors of one length, at least one; got shapes "
+            f"{[array.shape for array in found]}. Select one readout."
+        )
+    if not all(np.isfinite(array).all() for array in found):
+        raise InvalidInputError(
+            "Scores need finite numbers; got NaN or infinity. Leave out rows without an "
+            "outcome, and say how many."
+        )
+    return tuple(found)

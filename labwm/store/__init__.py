@@ -1,0 +1,32 @@
+"""The ledger and the object store: the one stateful place."""
+
+from labwm.store.ledger import Ledger
+from labwm.store.machines import ApprovalState, SubmissionState, WellState
+from labwm.store.objects import ObjectStore, open_objects
+from labwm.store.views import (
+    BatchView,
+    CampaignView,
+    EventView,
+    JobView,
+    Principal,
+    Revision,
+    Verified,
+)
+from labwm.store.writer import Writer
+
+__all__ = [
+    "ApprovalState",
+    "BatchView",
+    "CampaignView",
+    "EventView",
+    "JobView",
+    "Ledger",
+    "ObjectStore",
+    "Principal",
+    "Revision",
+    "SubmissionState",
+    "Verified",
+    "WellState",
+    "Writer",
+    "open_objects",
+]

@@ -1,0 +1,312 @@
+"""The ledger: labwm's one stateful place, append-only, in SQLite or PostgreSQL."""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from labwm import settings
+from labwm.errors import DuplicateError
+from labwm.schema import (
+    CampaignSpec,
+    Measurement,
+    ModelCard,
+    Origin,
+    Proposal,
+    Protocol,
+    StoredPrediction,
+)
+from labwm.store import leases, observations, principals, queries
+from labwm.store.chain import Author, utc_now
+from labwm.store.engine import connect, reading, writing
+from labwm.store.machines import ApprovalState, SubmissionState
+from labwm.store.opening import open_campaign, store_dataset, store_protocol
+from labwm.store.revision import make_ready
+from labwm.store.tables import datasets
+from labwm.store.verify import verify_campaign
+from labwm.store.views import (
+    BatchView,
+    CampaignView,
+    EventView,
+    JobView,
+    Principal,
+    Revision,
+    Verified,
+)
+from labwm.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every campaign of one database. Safe to share among threads, not across forks."""
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, url: str | None = None) -> "Ledger":
+        """Open the ledger at `url`, by default where the settings say.
+
+        An empty database gets the tables; any other is never migrated here.
+
+        Raises:
+            SchemaRevisionError: If the database is of another revision.
+            StoreError: If it does not answer.
+        """
+        engine = connect(url or settings.database_url())
+        try:
+            make_ready(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close every connection; the next call opens new ones."""
+        self.engine.dispose()
+
+    # Writing
+
+    def add_protocol(self, protocol: Protocol) -> str:
+        """Store a protocol and return its digest; the same again changes nothing.
+
+        Raises:
+            DuplicateError: If this name and version was stored with other content.
+        """
+        with self._writing() as connection:
+            return store_protocol(connection, protocol)
+
+    def open_campaign(
+        self,
+        campaign_id: str,
+        spec: CampaignSpec,
+        protocol: Protocol,
+        *,
+        origins: Collection[Origin],
+        actor: str,
+    ) -> CampaignView:
+        """Store a campaign, its protocol, its data set and the first event.
+
+        The same again returns what is stored: a start that was cut off can be
+        repeated.
+
+        Args:
+            campaign_id: Its name for ever; also the name of its data set.
+            spec: As the scientist gave it.
+            protocol: What an experiment is.
+            origins: Origins of observations that its data set admits.
+            actor: Principal that opens it.
+
+        Raises:
+            DuplicateError: If the name is taken by another campaign, or the protocol's
+                version by other content.
+        """
+        with self._writing() as connection:
+            author = Author(campaign_id, actor, None, utc_now(connection))
+            open_campaign(connection, author, spec, protocol, frozenset(origins))
+        return self.campaign(campaign_id)
+
+    def add_dataset(
+        self, dataset_id: str, origins: Collection[Origin], *, actor: str
+    ) -> None:
+        """Declare a data set beside the campaigns' own, with the origins it admits.
+
+        Raises:
+            DuplicateError: If there is one of that name.
+        """
+        with self._writing() as connection:
+            known = datasets.select().where(datasets.c.id == dataset_id)
+            if connection.execute(known).first():
+                raise DuplicateError(
+                    f"A data set is declared once; there is one called {dataset_id!r}. "
+                    "Choose a new name."
+                )
+            store_dataset(connection, dataset_id, frozenset(origins), actor)
+
+    @contextmanager
+    def write(self, campaign_id: str, *, token: int, actor: str) -> Iterator[Writer]:
+        """Write as the holder of the lease: one transaction, all or nothing.
+
+        Raises:
+            StaleTokenError: If the lease was lost; nothing is written.
+            NotFoundError: If there is no such campaign.
+        """
+        with self._writing() as connection:
+            leases.refuse_stale_token(connection, campaign_id, token)
+            now = utc_now(connection)
+            yield Writer(connection, Author(campaign_id, actor, token, now))
+
+    @contextmanager
+    def visit(self, campaign_id: str, *, actor: str) -> Iterator[Writer]:
+        """Write outside the lease: approvals, agents' proposals, results that arrive.
+
+        One transaction, all or nothing, in turn with every other writer.
+
+        Raises:
+            NotFoundError: If there is no such campaign.
+        """
+        with self._writing() as connection:
+            leases.lock_campaign(connection, campaign_id)
+            now = utc_now(connection)
+            yield Writer(connection, Author(campaign_id, actor, None, now))
+
+    # Leases
+
+    def acquire_lease(self, campaign_id: str, *, holder: str, ttl_s: float) -> int:
+        """Take the lease and return its token; see `leases.acquire_lease`."""
+        return leases.acquire_lease(
+            self.engine, campaign_id, holder=holder, ttl_s=ttl_s
+        )
+
+    def renew_lease(self, campaign_id: str, *, token: int, ttl_s: float) -> None:
+        """Prolong the lease; see `leases.renew_lease`."""
+        leases.renew_lease(self.engine, campaign_id, token=token, ttl_s=ttl_s)
+
+    def release_lease(self, campaign_id: str, *, token: int) -> None:
+        """Give the lease back; see `leases.release_lease`."""
+        leases.release_lease(self.engine, campaign_id, token=token)
+
+    def hold_lease(
+        self, campaign_id: str, *, holder: str, ttl_s: float
+    ) -> AbstractContextManager[int]:
+        """Hold the lease over a block, renewed by a thread; see `leases.hold_lease`."""
+        return leases.hold_lease(self.engine, campaign_id, holder=holder, ttl_s=ttl_s)
+
+    def lease(self, campaign_id: str) -> leases.Lease:
+        """Return who moves the campaign now."""
+        with self._reading() as connection:
+            return leases.read_lease(connection, campaign_id)
+
+    # Reading
+
+    def campaign(self, campaign_id: str) -> CampaignView:
+        """Return one campaign, or raise NotFoundError."""
+        with self._reading() as connection:
+            return queries.campaign(connection, campaign_id)
+
+    def campaigns(self) -> tuple[CampaignView, ...]:
+        """Return every campaign, the oldest first."""
+        with self._reading() as connection:
+            return queries.all_campaigns(connection)
+
+    def protocol(self, name: str, version: int) -> Protocol:
+        """Return a stored protocol, or raise NotFoundError."""
+        with self._reading() as connection:
+            return queries.protocol(connection, name, version)
+
+    def events(
+        self, campaign_id: str, *, after: int = -1, limit: int = 10_000
+    ) -> tuple[EventView, ...]:
+        """Return events numbered above `after`, in order, at most `limit`."""
+        with self._reading() as connection:
+            return queries.campaign_events(
+                connection, campaign_id, after=after, limit=limit
+            )
+
+    def proposals(
+        self, campaign_id: str, *, round: int | None = None
+    ) -> tuple[Proposal, ...]:
+        """Return proposals by round and rank, of one round or of all."""
+        with self._reading() as connection:
+            return queries.round_proposals(connection, campaign_id, round)
+
+    def predictions(self, campaign_id: str) -> tuple[StoredPrediction, ...]:
+        """Return every stored prediction, in the order of storing."""
+        with self._reading() as connection:
+            return queries.all_predictions(connection, campaign_id)
+
+    def model_cards(self, campaign_id: str) -> tuple[tuple[str, ModelCard], ...]:
+        """Return every model card with its digest, in the order of storing."""
+        with self._reading() as connection:
+            return queries.all_model_cards(connection, campaign_id)
+
+    def batches(
+        self, campaign_id: str, *, states: Collection[ApprovalState] = ()
+    ) -> tuple[BatchView, ...]:
+        """Return batches by round, in the given states or in any."""
+        with self._reading() as connection:
+            return queries.campaign_batches(connection, campaign_id, states)
+
+    def jobs(
+        self, campaign_id: str, *, states: Collection[SubmissionState] = ()
+    ) -> tuple[JobView, ...]:
+        """Return jobs by round, in the given states or in any."""
+        with self._reading() as connection:
+            return queries.campaign_jobs(connection, campaign_id, states)
+
+    def job(self, submission_key: str) -> JobView:
+        """Return the job of one key, of whatever campaign, or raise NotFoundError."""
+        with self._reading() as connection:
+            return queries.job(connection, submission_key)
+
+    def well_states(self, submission_key: str) -> dict[str, str]:
+        """Return the state of each well of a job."""
+        with self._reading() as connection:
+            return queries.well_states(connection, submission_key)
+
+    def n_wells(self, campaign_id: str) -> dict[str, int]:
+        """Return how many wells of a campaign stand in each state."""
+        with self._reading() as connection:
+            return queries.n_wells(connection, campaign_id)
+
+    def measurements(self, campaign_id: str) -> tuple[Measurement, ...]:
+        """Return the measurements that count, in an order that arrival cannot change.
+
+        By round, job, well and replicate; of several revisions the latest.
+        """
+        with self._reading() as connection:
+            return queries.current_measurements(connection, campaign_id)
+
+    def revisions(self, campaign_id: str) -> tuple[tuple[Revision, Measurement], ...]:
+        """Return every observation ever stored, superseded ones too, by slot."""
+        with self._reading() as connection:
+            return queries.revisions(connection, campaign_id)
+
+    def n_measured(self, campaign_id: str) -> int:
+        """Return how many measurements count, failures included."""
+        with self._reading() as connection:
+            return observations.n_measured(connection, campaign_id)
+
+    def dataset_sha256(self, campaign_id: str) -> str:
+        """Return the identity of the measurements that count."""
+        with self._reading() as connection:
+            return observations.dataset_sha256(connection, campaign_id)
+
+    def verify(self, campaign_id: str) -> Verified:
+        """Fold the chain again and compare everything; see `verify.verify_campaign`.
+
+        Raises:
+            IntegrityError: At the first thing that does not match.
+        """
+        with self._reading() as connection:
+            return verify_campaign(connection, campaign_id)
+
+    # Keys
+
+    def create_key(
+        self, name: str, *, kind: principals.Kind, scopes: Collection[str]
+    ) -> str:
+        """Make a key and return its secret; see `principals.create_key`."""
+        with self._writing() as connection:
+            return principals.create_key(connection, name, kind, scopes)
+
+    def authenticate(self, secret: str) -> Principal:
+        """Return who holds a secret, or raise UnauthenticatedError."""
+        with self._reading() as connection:
+            return principals.authenticate(connection, secret)
+
+    def revoke_key(self, key_id: str) -> None:
+        """Let a key open nothing from now on; NotFoundError if there is none."""
+        with self._writing() as connection:
+            principals.revoke_key(connection, key_id)
+
+    def keys(self) -> tuple[Principal, ...]:
+        """Return every key, revoked ones too, without secrets."""
+        with self._reading() as connection:
+            return principals.all_keys(connection)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self.engine).begin()
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self.engine).begin()

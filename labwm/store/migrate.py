@@ -1,0 +1,183 @@
+"""Moving a database to this program's revision, and copying it whole."""
+
+import shutil
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
+
+from labwm import settings
+from labwm.errors import (
+    IntegrityError,
+    InvalidInputError,
+    SchemaRevisionError,
+    StoreError,
+    UnavailableError,
+)
+from labwm.store.engine import connect, writing
+from labwm.store.revision import HEAD, revision_of
+
+_LOCK = 0x6C6162776D  # "labwm"
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What an upgrade did; `backup` is None where there was nothing to lose."""
+
+    before: str | None
+    after: str
+    backup: Path | None
+
+
+def upgrade(url: str | None = None) -> Upgraded:
+    """Bring a database to this program's revision, after a backup, under a lock.
+
+    Raises:
+        SchemaRevisionError: If a newer labwm made it.
+        UnavailableError: If PostgreSQL's `pg_dump` is needed for the backup and absent.
+    """
+    engine = connect(url or settings.database_url())
+    try:
+        before = revision_of(engine)
+        if before == HEAD:
+            return Upgraded(before, HEAD, None)
+        copy = None
+        if before is not None:
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            copy = settings.home() / "backups" / f"{before}-{stamp}.db"
+            backup(url, copy)
+        migrate(engine)
+        return Upgraded(before, HEAD, copy)
+    finally:
+        engine.dispose()
+
+
+def migrate(engine: Engine) -> None:
+    """Run the missing migrations in one transaction that no other writer shares.
+
+    Raises:
+        SchemaRevisionError: If a newer labwm made the database.
+    """
+    with writing(engine).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        try:
+            command.upgrade(alembic_config(connection), "head")
+        except CommandError as error:
+            raise SchemaRevisionError(
+                f"This labwm knows revisions up to {HEAD}; the database's is unknown "
+                f"to it ({error}). Install the labwm that made it."
+            ) from error
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration, for a checkout and a wheel alike."""
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(__file__).with_name("migrations"))
+    )
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def backup(url: str | None, path: Path) -> Path:
+    """Copy the whole ledger to a new file while others go on writing.
+
+    SQLite: a database file. PostgreSQL: a dump for `pg_restore`.
+
+    Raises:
+        InvalidInputError: If the file exists.
+        UnavailableError: If PostgreSQL's `pg_dump` is absent.
+        StoreError: If the copy could not be written.
+    """
+    if path.exists():
+        raise InvalidInputError(
+            f"A backup is a new file; {path} exists. Choose another name."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = connect(url or settings.database_url())
+    try:
+        if engine.dialect.name == "sqlite":
+            _copy_sqlite(Path(str(engine.url.database)), path)
+        else:
+            _dump_postgresql(engine, path)
+    finally:
+        engine.dispose()
+    return path
+
+
+def _copy_sqlite(source: Path, path: Path) -> None:
+    if not source.exists():
+        raise UnavailableError(
+            f"A backup needs a ledger; {source} does not exist. Check "
+            "LABWM_DATABASE_URL."
+        )
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with (
+            closing(sqlite3.connect(source)) as original,
+            closing(sqlite3.connect(part)) as copy,
+        ):
+            original.backup(copy)
+            # One file without a log beside it can be carried anywhere.
+            copy.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(
+            f"A backup is written whole or not at all; got: {error}. Free space or "
+            "choose another folder."
+        ) from error
+    part.rename(path)
+
+
+def _dump_postgresql(engine: Engine, path: Path) -> None:
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise UnavailableError(
+            "A backup of PostgreSQL needs its program pg_dump; it is not on PATH. "
+            "Install postgresql-client of the server's version."
+        )
+    address = engine.url.set(drivername="postgresql")
+    part = path.with_name(f"{path.name}.part")
+    done = subprocess.run(
+        [
+            program,
+            "--format=custom",
+            f"--file={part}",
+            f"--dbname={address.render_as_string(hide_password=False)}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"pg_dump must succeed; got: {done.stderr.strip()}. Mend it.")
+    part.rename(path)
+
+
+def verify_database(engine: Engine) -> None:
+    """Let the database check its own pages and foreign keys.
+
+    Raises:
+        IntegrityError: If it finds a fault.
+    """
+    if engine.dialect.name != "sqlite":
+        return  # PostgreSQL enforces its constraints for every connection
+    with engine.connect() as connection:
+        pages = connection.scalars(text("PRAGMA integrity_check")).all()
+        orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    if pages != ["ok"] or orphans:
+        fault = pages[0] if pages != ["ok"] else f"a row of {orphans[0][0]!r} is loose"
+        raise IntegrityError(
+            f"A sound database passes SQLite's own checks; got: {fault}. Restore a "
+            "backup."
+        )

@@ -1,0 +1,248 @@
+"""Taking results in: any order and duplication of a stream gives the same data set."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from labwm.errors import ConflictError, DuplicateError, InvalidInputError, NotFoundError
+from labwm.schema import Measurement, Status
+from labwm.store.chain import Author
+from labwm.store.content import (
+    BLOCK,
+    OBSERVATIONS,
+    Columns,
+    append_new,
+    digest_of_records,
+)
+from labwm.store.machines import WELL, WellState
+from labwm.store.moves import move, standings
+from labwm.store.tables import (
+    dataset_origins,
+    dataset_rows,
+    jobs,
+    observation_slots,
+    observations,
+    wells,
+)
+
+_NO_VALUE = {Status.MISSING, Status.FAILED, Status.UNREADABLE}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of taking results in."""
+
+    n_new: int
+    n_known: int
+    """Results that were stored before, to the byte."""
+
+
+def add_observations(
+    connection: Connection, author: Author, measurements: Sequence[Measurement]
+) -> Added:
+    """Append what is new, renew the data set's rows, and step the wells.
+
+    Raises:
+        InvalidInputError: If a measurement names a job without a well.
+        NotFoundError: If it answers a job or well that this campaign never had.
+        ConflictError: If its origin is not admitted to the campaign's data set.
+        DuplicateError: If two without a job contradict each other.
+    """
+    _refuse_unknown_wells(connection, author.campaign_id, measurements)
+    refuse_origins(
+        connection, author.campaign_id, {str(m.origin) for m in measurements}
+    )
+    fresh = append_new(connection, author, OBSERVATIONS, measurements)
+    if fresh:
+        add_dataset_rows(connection, author.campaign_id, fresh)
+        current = _renew_slots(connection, author.campaign_id, fresh)
+        _step_wells(connection, author, current)
+    return Added(len(fresh), len(measurements) - len(fresh))
+
+
+def add_dataset_rows(
+    connection: Connection, dataset_id: str, rows: Iterable[Columns]
+) -> None:
+    """Put stored observations into a data set."""
+    connection.execute(
+        insert(dataset_rows),
+        [
+            {
+                "dataset_id": dataset_id,
+                "campaign_id": row["campaign_id"],
+                "observation_id": row["id"],
+                "origin": row["origin"],
+            }
+            for row in rows
+        ],
+    )
+
+
+def refuse_origins(
+    connection: Connection, dataset_id: str, origins: Iterable[str]
+) -> None:
+    """Raise ConflictError where a data set does not admit an origin."""
+    admitted = set(
+        connection.scalars(
+            select(dataset_origins.c.origin).where(
+                dataset_origins.c.dataset_id == dataset_id
+            )
+        )
+    )
+    if refused := sorted(set(origins) - admitted):
+        raise ConflictError(
+            f"A data set takes only the origins that it declares; {dataset_id!r} "
+            f"admits {sorted(admitted)}, got {refused}. Keep them in another data set."
+        )
+
+
+def dataset_sha256(connection: Connection, campaign_id: str) -> str:
+    """Return the identity of the present data: the digest of its sorted digests."""
+    return digest_of_records(
+        connection.scalars(
+            select(observation_slots.c.observation_id).where(
+                observation_slots.c.campaign_id == campaign_id
+            )
+        )
+    )
+
+
+def latest(rows: Iterable[Any]) -> Any:
+    """Return the row that counts among revisions of one slot, whatever their order.
+
+    The lab's own revision number decides, then the time of measuring; a lab that
+    contradicts itself under one number and time is settled by digest, so that the
+    order of arrival never matters.
+    """
+    return max(rows, key=lambda row: (row["revision"], row["measured_at"], row["id"]))
+
+
+def _refuse_unknown_wells(
+    connection: Connection, campaign_id: str, measurements: Sequence[Measurement]
+) -> None:
+    known: dict[str, set[str]] = {}
+    for measurement in measurements:
+        key, well = measurement.job_key, measurement.well
+        if (key is None) != (well is None):
+            raise InvalidInputError(
+                "A result names both its job and its well, or neither; got job "
+                f"{key!r} and well {well!r}. Name both."
+            )
+        if key is None:
+            continue
+        if key not in known:
+            known[key] = _wells_of(connection, campaign_id, key)
+        if well not in known[key]:
+            raise NotFoundError(
+                f"A result answers a well of a job of campaign {campaign_id!r}; got "
+                f"well {well!r} of job {key!r}. Keep the raw result and ask the lab."
+            )
+
+
+def _wells_of(connection: Connection, campaign_id: str, key: str) -> set[str]:
+    return set(
+        connection.scalars(
+            select(wells.c.well)
+            .join(jobs, jobs.c.submission_key == wells.c.submission_key)
+            .where(wells.c.submission_key == key, jobs.c.campaign_id == campaign_id)
+        )
+    )
+
+
+def _renew_slots(
+    connection: Connection, campaign_id: str, fresh: list[Columns]
+) -> list[Columns]:
+    """Point the slots of new observations at the ones that count; return those."""
+    slots = sorted({row["slot"] for row in fresh})
+    revisions = defaultdict(list)
+    for start in range(0, len(slots), BLOCK):
+        block = slots[start : start + BLOCK]
+        query = select(observations).where(
+            observations.c.campaign_id == campaign_id, observations.c.slot.in_(block)
+        )
+        for row in connection.execute(query).mappings():
+            revisions[row["slot"]].append(row)
+        connection.execute(
+            delete(observation_slots).where(
+                observation_slots.c.campaign_id == campaign_id,
+                observation_slots.c.slot.in_(block),
+            )
+        )
+    _refuse_contradictions(revisions)
+    current = [dict(latest(rows)) for rows in revisions.values()]
+    connection.execute(
+        insert(observation_slots),
+        [
+            {
+                "campaign_id": campaign_id,
+                "slot": row["slot"],
+                "observation_id": row["id"],
+            }
+            for row in current
+        ],
+    )
+    return current
+
+
+def _refuse_contradictions(revisions: dict[str, list[Any]]) -> None:
+    """Without a job nobody can tell a revision from a replicate left unnumbered."""
+    for slot, rows in revisions.items():
+        numbers = [row["revision"] for row in rows]
+        if slot.startswith("-/") and len(set(numbers)) < len(numbers):
+            raise DuplicateError(
+                "Measurements of the same conditions without a job differ by "
+                f"replicate or revision; got two of replicate {slot.split('/')[-1]} "
+                f"and revision {max(numbers)}. Number them."
+            )
+
+
+def _step_wells(connection: Connection, author: Author, current: list[Columns]) -> None:
+    """Set each touched well to what its counting results say; exclusions stay."""
+    for key in sorted({row["job_key"] for row in current if row["job_key"]}):
+        touched = {row["well"] for row in current if row["job_key"] == key}
+        outcome = _outcomes(connection, author.campaign_id, key, touched)
+        standing = standings(connection, WELL, key)
+        wanted = {
+            (key, well): state
+            for well, state in sorted(outcome.items())
+            if standing[key, well].state not in {state, WellState.EXCLUDED}
+        }
+        move(connection, author, WELL, wanted, {})
+
+
+def _outcomes(
+    connection: Connection, campaign_id: str, key: str, touched: set[str]
+) -> dict[str, str]:
+    query = (
+        select(observations.c.well, observations.c.body)
+        .join(
+            observation_slots,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.observation_id == observations.c.id),
+        )
+        .where(
+            observations.c.campaign_id == campaign_id,
+            observations.c.job_key == key,
+            observations.c.well.in_(touched),
+        )
+    )
+    outcome: dict[str, str] = {}
+    for well, body in connection.execute(query):
+        values = Measurement.model_validate_json(body).readouts.values()
+        if any(value.status not in _NO_VALUE for value in values):
+            outcome[well] = WellState.MEASURED
+        else:
+            outcome.setdefault(well, WellState.FAILED)
+    return outcome
+
+
+def n_measured(connection: Connection, campaign_id: str) -> int:
+    """Return how many measurements count, failures included."""
+    return connection.execute(
+        select(func.count())
+        .select_from(observation_slots)
+        .where(observation_slots.c.campaign_id == campaign_id)
+    ).scalar_one()

@@ -1,0 +1,311 @@
+"""Reading the ledger. Each function runs in the transaction of its connection."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from labwm.errors import NotFoundError, suggest
+from labwm.schema import (
+    CampaignSpec,
+    CampaignState,
+    Measurement,
+    ModelCard,
+    Origin,
+    Proposal,
+    Protocol,
+    StoredPrediction,
+)
+from labwm.store.content import Draft, Reservation
+from labwm.store.machines import APPROVAL, SUBMISSION, ApprovalState, SubmissionState
+from labwm.store.moves import parse
+from labwm.store.tables import (
+    batches,
+    campaigns,
+    dataset_origins,
+    events,
+    jobs,
+    model_cards,
+    moves,
+    observation_slots,
+    observations,
+    predictions,
+    proposals,
+    protocols,
+    states,
+)
+from labwm.store.views import BatchView, CampaignView, EventView, JobView, Revision
+
+_standing = states["campaign"]
+
+
+def _campaigns() -> Select[Any]:
+    return select(campaigns, _standing.c.state, _standing.c.detail).join(
+        _standing, _standing.c.campaign_id == campaigns.c.id
+    )
+
+
+def campaign(connection: Connection, campaign_id: str) -> CampaignView:
+    """Return one campaign, or raise NotFoundError."""
+    row = connection.execute(_campaigns().where(campaigns.c.id == campaign_id)).first()
+    if row is None:
+        known = connection.scalars(select(campaigns.c.id)).all()
+        raise NotFoundError(
+            f"No campaign is called {campaign_id!r}. {suggest(campaign_id, known)}"
+        )
+    return _campaign_view(connection, row)
+
+
+def all_campaigns(connection: Connection) -> tuple[CampaignView, ...]:
+    """Return every campaign, the oldest first."""
+    query = _campaigns().order_by(campaigns.c.opened_at, campaigns.c.id)
+    return tuple(_campaign_view(connection, row) for row in connection.execute(query))
+
+
+def _campaign_view(connection: Connection, row: Row[Any]) -> CampaignView:
+    origins = connection.scalars(
+        select(dataset_origins.c.origin).where(dataset_origins.c.dataset_id == row.id)
+    )
+    return CampaignView(
+        id=row.id,
+        spec=CampaignSpec.model_validate_json(row.spec),
+        protocol_name=row.protocol_name,
+        protocol_version=row.protocol_version,
+        protocol_sha256=row.protocol_sha256,
+        origins=frozenset(Origin(origin) for origin in origins),
+        state=CampaignState(row.state),
+        detail=parse(row.detail),
+        opened_at=row.opened_at,
+        opened_by=row.opened_by,
+    )
+
+
+def protocol(connection: Connection, name: str, version: int) -> Protocol:
+    """Return a stored protocol, or raise NotFoundError."""
+    query = select(protocols.c.body).where(
+        protocols.c.name == name, protocols.c.version == version
+    )
+    body = connection.execute(query).scalar_one_or_none()
+    if body is None:
+        known = connection.execute(select(protocols.c.name, protocols.c.version))
+        raise NotFoundError(
+            f"No protocol {name!r} of version {version} is stored. "
+            + suggest(f"{name} {version}", [f"{n} {v}" for n, v in known])
+        )
+    return Protocol.model_validate_json(body)
+
+
+def campaign_events(
+    connection: Connection, campaign_id: str, *, after: int, limit: int
+) -> tuple[EventView, ...]:
+    """Return events numbered above `after`, in order."""
+    query = (
+        select(events)
+        .where(events.c.campaign_id == campaign_id, events.c.seq > after)
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
+    return tuple(
+        EventView(
+            seq=row.seq,
+            kind=row.kind,
+            body=parse(row.body),
+            at=row.at,
+            actor=row.actor,
+            token=row.token,
+            sha256=row.sha256,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def head_sha256(connection: Connection, campaign_id: str) -> str:
+    """Return the digest of the last event."""
+    query = (
+        select(events.c.sha256)
+        .where(events.c.campaign_id == campaign_id)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one()
+
+
+def round_proposals(
+    connection: Connection, campaign_id: str, round_: int | None
+) -> tuple[Proposal, ...]:
+    """Return proposals by round and rank, of one round or of all."""
+    query = select(proposals.c.body).where(proposals.c.campaign_id == campaign_id)
+    if round_ is not None:
+        query = query.where(proposals.c.round == round_)
+    query = query.order_by(proposals.c.round, proposals.c.rank, proposals.c.id)
+    bodies = connection.scalars(query)
+    return tuple(Proposal.model_validate_json(body) for body in bodies)
+
+
+def all_predictions(
+    connection: Connection, campaign_id: str
+) -> tuple[StoredPrediction, ...]:
+    """Return every stored prediction, in the order of storing."""
+    query = (
+        select(predictions.c.body)
+        .where(predictions.c.campaign_id == campaign_id)
+        .order_by(predictions.c.event_seq, predictions.c.id)
+    )
+    bodies = connection.scalars(query)
+    return tuple(StoredPrediction.model_validate_json(body) for body in bodies)
+
+
+def all_model_cards(
+    connection: Connection, campaign_id: str
+) -> tuple[tuple[str, ModelCard], ...]:
+    """Return every model card with its digest, in the order of storing."""
+    query = (
+        select(model_cards.c.id, model_cards.c.body)
+        .where(model_cards.c.campaign_id == campaign_id)
+        .order_by(model_cards.c.event_seq)
+    )
+    rows = connection.execute(query)
+    return tuple((id_, ModelCard.model_validate_json(body)) for id_, body in rows)
+
+
+def _last_moves(content: Any, machine_name: str, subject: str) -> Select[Any]:
+    """Select content rows with present state, and who took the last step, when."""
+    state, step = states[machine_name], moves[machine_name]
+    return (
+        select(content, state.c.state, state.c.detail, events.c.at, events.c.actor)
+        .join(state, state.c[subject] == content.c[subject])
+        .join(
+            step, (step.c[subject] == state.c[subject]) & (step.c.step == state.c.step)
+        )
+        .join(
+            events,
+            (events.c.campaign_id == step.c.campaign_id)
+            & (events.c.seq == step.c.event_seq),
+        )
+    )
+
+
+def campaign_batches(
+    connection: Connection, campaign_id: str, wanted: Collection[ApprovalState]
+) -> tuple[BatchView, ...]:
+    """Return batches by round, in the states wanted or in any."""
+    query = _last_moves(batches, APPROVAL.name, "batch_id")
+    query = query.where(batches.c.campaign_id == campaign_id)
+    if wanted:
+        query = query.where(states[APPROVAL.name].c.state.in_(list(wanted)))
+    query = query.order_by(batches.c.round, batches.c.event_seq)
+    return tuple(_batch_view(row) for row in connection.execute(query))
+
+
+def _batch_view(row: Row[Any]) -> BatchView:
+    draft = Draft.model_validate_json(row.body)
+    return BatchView(
+        id=row.batch_id,
+        round=row.round,
+        proposer=draft.proposer,
+        job=draft.job,
+        content_sha256=row.content_sha256,
+        state=ApprovalState(row.state),
+        detail=parse(row.detail),
+        moved_by=row.actor,
+        moved_at=row.at,
+    )
+
+
+def campaign_jobs(
+    connection: Connection, campaign_id: str, wanted: Collection[SubmissionState]
+) -> tuple[JobView, ...]:
+    """Return jobs by round, in the states wanted or in any."""
+    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    query = query.where(jobs.c.campaign_id == campaign_id)
+    if wanted:
+        query = query.where(states[SUBMISSION.name].c.state.in_(list(wanted)))
+    query = query.order_by(jobs.c.round, jobs.c.event_seq)
+    return tuple(_job_view(row) for row in connection.execute(query))
+
+
+def job(connection: Connection, submission_key: str) -> JobView:
+    """Return the job of one key, of whatever campaign, or raise NotFoundError."""
+    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    query = query.where(jobs.c.submission_key == submission_key)
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFoundError(
+            f"No job has the submission key {submission_key!r}. List them with "
+            "`labwm campaign status`."
+        )
+    return _job_view(row)
+
+
+def _job_view(row: Row[Any]) -> JobView:
+    return JobView(
+        job=Reservation.model_validate_json(row.body).job,
+        batch_id=row.batch_id,
+        attempt=row.attempt,
+        state=SubmissionState(row.state),
+        detail=parse(row.detail),
+        moved_at=row.at,
+    )
+
+
+def well_states(connection: Connection, submission_key: str) -> dict[str, str]:
+    """Return the state of each well of a job."""
+    table = states["well"]
+    query = select(table.c.well, table.c.state).where(
+        table.c.submission_key == submission_key
+    )
+    return {row.well: row.state for row in connection.execute(query)}
+
+
+def n_wells(connection: Connection, campaign_id: str) -> dict[str, int]:
+    """Return how many wells of a campaign stand in each state."""
+    table = states["well"]
+    query = (
+        select(table.c.state, func.count())
+        .join(jobs, jobs.c.submission_key == table.c.submission_key)
+        .where(jobs.c.campaign_id == campaign_id)
+        .group_by(table.c.state)
+    )
+    return {state: count for state, count in connection.execute(query)}
+
+
+def current_measurements(
+    connection: Connection, campaign_id: str
+) -> tuple[Measurement, ...]:
+    """Return the measurements that count, in an order that arrival cannot change."""
+    query = (
+        select(observations.c.body)
+        .join(
+            observation_slots,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.observation_id == observations.c.id),
+        )
+        .outerjoin(jobs, jobs.c.submission_key == observations.c.job_key)
+        .where(observations.c.campaign_id == campaign_id)
+        .order_by(func.coalesce(jobs.c.round, -1), observations.c.slot)
+    )
+    bodies = connection.scalars(query)
+    return tuple(Measurement.model_validate_json(body) for body in bodies)
+
+
+def revisions(
+    connection: Connection, campaign_id: str
+) -> tuple[tuple[Revision, Measurement], ...]:
+    """Return every observation ever stored, superseded ones too, by slot."""
+    query = (
+        select(observations, observation_slots.c.observation_id.label("current"))
+        .join(
+            observation_slots,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.slot == observations.c.slot),
+        )
+        .where(observations.c.campaign_id == campaign_id)
+        .order_by(observations.c.slot, observations.c.event_seq, observations.c.id)
+    )
+    return tuple(
+        (
+            Revision(row.id, row.slot, row.current == row.id, row.event_seq),
+            Measurement.model_validate_json(row.body),
+        )
+        for row in connection.execute(query)
+    )

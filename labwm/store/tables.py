@@ -1,0 +1,371 @@
+"""The ledger's tables.
+
+Three kinds: *content* is appended and never changed (triggers refuse), *moves* are
+the steps of the state machines, *states* and `observation_slots` are folded from
+both in the same transaction and can be folded again. Text columns named `body` and
+`detail` hold canonical JSON, byte for byte what was hashed.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from labwm.store.machines import APPROVAL, CAMPAIGN, MACHINES, SUBMISSION, WELL, Machine
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+VERSION_TABLE: Final = "labwm_revision"
+"""Not `alembic_version`: Prefect may live in the same database."""
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, String, nullable=False)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, String, primary_key=True)
+
+
+def _content(name: str, *parts: Column[str] | Column[int] | UniqueConstraint) -> Table:
+    """Return a table of records, each covered by the digest that an event holds."""
+    return Table(
+        name,
+        metadata,
+        *parts,
+        Column("event_seq", Integer, nullable=False),
+        _text("sha256"),
+        Column("body", Text, nullable=False),
+        ForeignKeyConstraint(
+            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"]
+        ),
+        Index(None, "campaign_id", "event_seq"),
+    )
+
+
+protocols = Table(
+    "protocols",
+    metadata,
+    _key("name"),
+    Column("version", Integer, primary_key=True),
+    _text("sha256"),
+    Column("body", Text, nullable=False),
+    _text("at"),
+    UniqueConstraint("name", "version", "sha256"),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    _key("id"),
+    Column("spec", Text, nullable=False),
+    _text("protocol_name"),
+    Column("protocol_version", Integer, nullable=False),
+    _text("protocol_sha256"),
+    _text("opened_at"),
+    _text("opened_by"),
+    ForeignKeyConstraint(
+        ["protocol_name", "protocol_version", "protocol_sha256"],
+        ["protocols.name", "protocols.version", "protocols.sha256"],
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("previous_seq", Integer),
+    _text("kind"),
+    Column("body", Text, nullable=False),
+    _text("at"),
+    _text("actor"),
+    Column("token", BigInteger),
+    _text("prev_sha256"),
+    _text("sha256"),
+    UniqueConstraint("campaign_id", "seq", "sha256"),
+    CheckConstraint(
+        "(seq = 0 AND previous_seq IS NULL) OR (seq > 0 AND previous_seq IS NOT NULL"
+        " AND previous_seq = seq - 1)",
+        name="gapless",
+    ),
+    # The database itself refuses an event that does not follow the last one.
+    ForeignKeyConstraint(
+        ["campaign_id", "previous_seq", "prev_sha256"],
+        ["events.campaign_id", "events.seq", "events.sha256"],
+    ),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id"), primary_key=True),
+    Column("holder", String),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+
+predictions = _content("predictions", _key("campaign_id"), _key("id"))
+
+proposals = _content(
+    "proposals",
+    _key("campaign_id"),
+    _key("id"),
+    Column("round", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    _text("proposer"),
+    Column("prediction_id", String),
+)
+proposals.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "prediction_id"], ["predictions.campaign_id", "predictions.id"]
+    )
+)
+Index(None, proposals.c.campaign_id, proposals.c.round, proposals.c.rank)
+
+model_cards = _content("model_cards", _key("campaign_id"), _key("id"))
+
+batches = _content(
+    "batches",
+    _key("batch_id"),
+    _text("campaign_id"),
+    Column("round", Integer, nullable=False),
+    _text("content_sha256"),
+    _text("proposer"),
+    UniqueConstraint("batch_id", "content_sha256"),
+)
+
+jobs = _content(
+    "jobs",
+    _key("submission_key"),
+    _text("campaign_id"),
+    _text("batch_id"),
+    Column("attempt", Integer, nullable=False),
+    _text("content_sha256"),
+    Column("approval_step", Integer, nullable=False),
+    _text("approval"),
+    Column("round", Integer, nullable=False),
+    _text("lab"),
+    UniqueConstraint("batch_id", "attempt"),
+)
+# What is sent is what was approved, and it was approved.
+jobs.append_constraint(
+    ForeignKeyConstraint(
+        ["batch_id", "content_sha256"], ["batches.batch_id", "batches.content_sha256"]
+    )
+)
+jobs.append_constraint(
+    ForeignKeyConstraint(
+        ["batch_id", "approval_step", "approval"],
+        ["approval_moves.batch_id", "approval_moves.step", "approval_moves.to_state"],
+    )
+)
+jobs.append_constraint(CheckConstraint("approval = 'approved'", name="approved"))
+Index(None, jobs.c.campaign_id, jobs.c.round)
+
+wells = Table(
+    "wells",
+    metadata,
+    Column("submission_key", ForeignKey("jobs.submission_key"), primary_key=True),
+    _key("well"),
+    _text("proposal_id"),
+    Column("replicate", Integer, nullable=False),
+    Index(None, "proposal_id"),
+)
+
+observations = _content(
+    "observations",
+    _key("campaign_id"),
+    _key("id"),
+    _text("slot"),
+    Column("revision", Integer, nullable=False),
+    _text("measured_at"),
+    _text("origin"),
+    Column("job_key", String),
+    Column("well", String),
+    Column("proposal_id", String),
+    Column("raw_sha256", String),
+    UniqueConstraint("campaign_id", "id", "origin"),
+)
+observations.append_constraint(
+    ForeignKeyConstraint(
+        ["job_key", "well"], ["wells.submission_key", "wells.well"], name="fk_obs_well"
+    )
+)
+Index(None, observations.c.campaign_id, observations.c.slot)
+Index(None, observations.c.job_key)
+Index(None, observations.c.raw_sha256)
+
+observation_slots = Table(
+    "observation_slots",
+    metadata,
+    _key("campaign_id"),
+    _key("slot"),
+    _text("observation_id"),
+    ForeignKeyConstraint(
+        ["campaign_id", "observation_id"],
+        ["observations.campaign_id", "observations.id"],
+    ),
+)
+
+datasets = Table("datasets", metadata, _key("id"), _text("at"), _text("actor"))
+
+dataset_origins = Table(
+    "dataset_origins",
+    metadata,
+    Column("dataset_id", ForeignKey("datasets.id"), primary_key=True),
+    _key("origin"),
+)
+
+dataset_rows = Table(
+    "dataset_rows",
+    metadata,
+    _key("dataset_id"),
+    _key("campaign_id"),
+    _key("observation_id"),
+    _text("origin"),
+    # The origin wall: the observation's own origin must be one that is admitted.
+    ForeignKeyConstraint(
+        ["campaign_id", "observation_id", "origin"],
+        ["observations.campaign_id", "observations.id", "observations.origin"],
+    ),
+    ForeignKeyConstraint(
+        ["dataset_id", "origin"],
+        ["dataset_origins.dataset_id", "dataset_origins.origin"],
+    ),
+)
+
+principals = Table(
+    "principals",
+    metadata,
+    _key("name"),
+    _text("kind"),
+    _text("at"),
+    CheckConstraint("kind IN ('person', 'agent', 'service')", name="kind"),
+    UniqueConstraint("name", "kind"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _key("id"),
+    Column("principal", ForeignKey("principals.name"), nullable=False),
+    _text("sha256"),
+    Column("scopes", Text, nullable=False),
+    _text("at"),
+    Column("revoked_at", String),
+    UniqueConstraint("sha256"),
+)
+
+_PARENT = {
+    CAMPAIGN.name: ["campaigns.id"],
+    APPROVAL.name: ["batches.batch_id"],
+    SUBMISSION.name: ["jobs.submission_key"],
+    WELL.name: ["wells.submission_key", "wells.well"],
+}
+
+
+def _legal_table(machine: Machine) -> Table:
+    return Table(
+        f"{machine.name}_legal", metadata, _key("from_state"), _key("to_state")
+    )
+
+
+def _moves_table(machine: Machine) -> Table:
+    name, subject = f"{machine.name}_moves", list(machine.subject)
+    campaign = [] if "campaign_id" in subject else [_text("campaign_id")]
+    return Table(
+        name,
+        metadata,
+        *(_key(column) for column in subject),
+        Column("step", Integer, primary_key=True, autoincrement=False),
+        Column("previous_step", Integer),
+        _text("from_state"),
+        _text("to_state"),
+        *campaign,
+        Column("event_seq", Integer, nullable=False),
+        Column("detail", Text, nullable=False),
+        UniqueConstraint(*subject, "step", "to_state"),
+        CheckConstraint(
+            "(step = 0 AND previous_step IS NULL AND from_state = 'new') OR (step > 0"
+            " AND previous_step IS NOT NULL AND previous_step = step - 1)",
+            name="gapless",
+        ),
+        ForeignKeyConstraint(subject, _PARENT[machine.name]),
+        ForeignKeyConstraint(
+            ["from_state", "to_state"],
+            [f"{machine.name}_legal.from_state", f"{machine.name}_legal.to_state"],
+        ),
+        ForeignKeyConstraint(
+            [*subject, "previous_step", "from_state"],
+            [f"{name}.{column}" for column in (*subject, "step", "to_state")],
+        ),
+        ForeignKeyConstraint(
+            ["campaign_id", "event_seq"],
+            ["events.campaign_id", "events.seq"],
+            name=f"fk_{name}_event",
+        ),
+        Index(f"ix_{name}_event", "campaign_id", "event_seq"),
+    )
+
+
+def _states_table(machine: Machine) -> Table:
+    subject, moves = list(machine.subject), f"{machine.name}_moves"
+    return Table(
+        f"{machine.name}_states",
+        metadata,
+        *(_key(column) for column in subject),
+        Column("step", Integer, nullable=False),
+        _text("state"),
+        Column("detail", Text, nullable=False),
+        ForeignKeyConstraint(
+            [*subject, "step", "state"],
+            [f"{moves}.{column}" for column in (*subject, "step", "to_state")],
+        ),
+        Index(None, "state"),
+    )
+
+
+legal = {machine.name: _legal_table(machine) for machine in MACHINES}
+moves = {machine.name: _moves_table(machine) for machine in MACHINES}
+states = {machine.name: _states_table(machine) for machine in MACHINES}
+
+APPEND_ONLY: Final = (
+    protocols,
+    campaigns,
+    events,
+    predictions,
+    proposals,
+    model_cards,
+    batches,
+    jobs,
+    wells,
+    observations,
+    datasets,
+    dataset_origins,
+    dataset_rows,
+    principals,
+    *legal.values(),
+    *moves.values(),
+)
+"""Tables whose rows triggers protect against every UPDATE and DELETE."""

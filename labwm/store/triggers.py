@@ -1,0 +1,88 @@
+"""Triggers that refuse to change what was appended, for the migrations.
+
+Migrations rely on these texts: a change needs a new function beside the old one.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from alembic import op
+
+_POSTGRESQL_FUNCTION = """
+CREATE OR REPLACE FUNCTION labwm_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are append-only', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$
+"""
+
+_POSTGRESQL_SEAL = """
+CREATE OR REPLACE FUNCTION labwm_sealed_origins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM dataset_rows WHERE dataset_id = NEW.dataset_id) THEN
+        RAISE EXCEPTION 'a data set with rows admits no further origin'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+_SQLITE_SEAL = """
+CREATE TRIGGER dataset_origins_sealed BEFORE INSERT ON dataset_origins
+WHEN EXISTS (SELECT 1 FROM dataset_rows WHERE dataset_id = NEW.dataset_id)
+BEGIN SELECT RAISE(ABORT, 'a data set with rows admits no further origin'); END
+"""
+
+
+def protect(table: str, *unique: Sequence[str]) -> None:
+    """Refuse every UPDATE, DELETE and replacement of a table's rows.
+
+    Args:
+        table: Name of the table.
+        unique: Columns of the primary key and of each other unique constraint;
+            SQLite's `INSERT OR REPLACE` deletes rows without asking triggers.
+    """
+    if op.get_bind().dialect.name == "sqlite":
+        statements = _sqlite_triggers(table, unique)
+    else:
+        statements = _postgresql_triggers(table)
+    for statement in statements:
+        op.execute(statement)
+
+
+def seal_origins() -> None:
+    """Refuse further origins for a data set that has rows."""
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(_SQLITE_SEAL)
+        return
+    op.execute(_POSTGRESQL_SEAL)
+    op.execute(
+        "CREATE TRIGGER dataset_origins_sealed BEFORE INSERT ON dataset_origins "
+        "FOR EACH ROW EXECUTE FUNCTION labwm_sealed_origins()"
+    )
+
+
+def _sqlite_triggers(table: str, unique: Sequence[Sequence[str]]) -> Iterator[str]:
+    for verb in ("UPDATE", "DELETE"):
+        yield (
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are append-only'); END"
+        )
+    for number, columns in enumerate(unique):
+        same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+        yield (
+            f"CREATE TRIGGER {table}_no_replace_{number} BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} has this row already'); END"
+        )
+
+
+def _postgresql_triggers(table: str) -> Iterator[str]:
+    yield _POSTGRESQL_FUNCTION
+    yield (
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION labwm_append_only()"
+    )
+    yield (
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION labwm_append_only()"
+    )

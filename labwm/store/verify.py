@@ -1,0 +1,225 @@
+"""Folding a campaign again from its chain, and comparing everything with it."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from labwm.errors import IntegrityError
+from labwm.schema import CampaignSpec, Job, Origin
+from labwm.store import queries
+from labwm.store.chain import Json, walk_chain
+from labwm.store.content import (
+    CONTENTS,
+    JOBS,
+    OBSERVATIONS,
+    Content,
+    Reservation,
+    digest_of_records,
+    well_rows,
+)
+from labwm.store.machines import MACHINES, NEW, Machine
+from labwm.store.moves import Move, Subject, digest_of_moves, parse
+from labwm.store.observations import dataset_sha256, latest
+from labwm.store.opening import opening_body
+from labwm.store.tables import moves, observation_slots, states, wells
+from labwm.store.views import Verified
+
+Claims = dict[int, tuple[str, Json]]
+"""Kind and body of each event that covers rows, by its number."""
+
+
+def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
+    """Walk the chain, then check every row that it covers and every present state.
+
+    Checked: numbers without a gap, digests and links; each record against its own
+    digest, its columns, and the digest in its event; each step against its event,
+    the step before and the machine; present states and current observations against
+    the fold.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+        IntegrityError: At the first thing that does not match.
+    """
+    view = queries.campaign(connection, campaign_id)
+    claims: Claims = {}
+    n_events = 0
+    for n_events, (seq, kind, body) in enumerate(
+        walk_chain(connection, campaign_id), 1
+    ):
+        if seq == 0:
+            claims[0] = (kind, parse(body))
+        elif kind == "moved" or any(kind == content.kind for content in CONTENTS):
+            claims[seq] = (kind, parse(body))
+    _verify_opening(campaign_id, view.spec, view.protocol_sha256, view.origins, claims)
+    n_records = sum(
+        _verify_content(connection, campaign_id, c, claims) for c in CONTENTS
+    )
+    _verify_wells(connection, campaign_id)
+    n_moves = sum(_verify_machine(connection, campaign_id, m, claims) for m in MACHINES)
+    n_measured = _verify_slots(connection, campaign_id)
+    return Verified(
+        campaign_id=campaign_id,
+        n_events=n_events,
+        head_sha256=queries.head_sha256(connection, campaign_id),
+        n_records=n_records,
+        n_moves=n_moves,
+        n_measured=n_measured,
+        dataset_sha256=dataset_sha256(connection, campaign_id),
+    )
+
+
+def _refuse(campaign_id: str, what: str) -> IntegrityError:
+    return IntegrityError(
+        f"What is stored matches the chain of its campaign; {what} of {campaign_id!r} "
+        "does not. Restore a backup: the ledger was altered from outside."
+    )
+
+
+def _verify_opening(
+    campaign_id: str,
+    spec: CampaignSpec,
+    protocol_sha256: str,
+    origins: frozenset[Origin],
+    claims: Claims,
+) -> None:
+    expected = ("opened", opening_body(spec, protocol_sha256, origins))
+    if claims.get(0) != expected:
+        raise _refuse(campaign_id, "the campaign's own row")
+
+
+def _verify_content(
+    connection: Connection, campaign_id: str, content: Content, claims: Claims
+) -> int:
+    table = content.table
+    rows = connection.execution_options(yield_per=1000).execute(
+        select(table)
+        .where(table.c.campaign_id == campaign_id)
+        .order_by(table.c.event_seq)
+    )
+    n_rows, covered = 0, set[int]()
+    for seq, group in groupby(rows.mappings(), key=lambda row: row["event_seq"]):
+        digests = [_verified_digest(campaign_id, content, dict(row)) for row in group]
+        claim = {"n": len(digests), "sha256": digest_of_records(digests)}
+        if claims.get(seq) != (content.kind, claim):
+            raise _refuse(campaign_id, f"table {table.name!r} under event {seq}")
+        n_rows += len(digests)
+        covered.add(seq)
+    _refuse_uncovered(campaign_id, content.kind, covered, claims)
+    return n_rows
+
+
+def _verified_digest(campaign_id: str, content: Content, row: dict[str, Any]) -> str:
+    record = content.record.model_validate_json(row["body"])
+    if content.row(campaign_id, row["event_seq"], record) != row:
+        raise _refuse(campaign_id, f"{row[content.key]!r} in {content.table.name!r}")
+    return row["sha256"]
+
+
+def _refuse_uncovered(
+    campaign_id: str, kind: str, covered: set[int], claims: Claims
+) -> None:
+    claimed = {seq for seq, (claimed_kind, _) in claims.items() if claimed_kind == kind}
+    if missing := sorted(claimed - covered):
+        raise _refuse(campaign_id, f"event {missing[0]} ({kind}: its rows are gone)")
+
+
+def _verify_wells(connection: Connection, campaign_id: str) -> None:
+    planned = connection.scalars(
+        select(JOBS.table.c.body).where(JOBS.table.c.campaign_id == campaign_id)
+    )
+    for body in planned.all():
+        job: Job = Reservation.model_validate_json(body).job
+        stored = connection.execute(
+            select(wells).where(wells.c.submission_key == job.submission_key)
+        ).mappings()
+        by_name = {row["well"]: dict(row) for row in stored}
+        if by_name != {row["well"]: row for row in well_rows(job)}:
+            raise _refuse(campaign_id, f"the wells of job {job.submission_key!r}")
+
+
+def _verify_machine(
+    connection: Connection, campaign_id: str, machine: Machine, claims: Claims
+) -> int:
+    table = moves[machine.name]
+    rows = connection.execute(
+        select(table)
+        .where(table.c.campaign_id == campaign_id)
+        .order_by(table.c.event_seq)
+    ).mappings()
+    folded: dict[Subject, tuple[int, str, Json]] = {}
+    n_moves, covered = 0, set[int]()
+    for seq, group in groupby(rows, key=lambda row: row["event_seq"]):
+        taken = [_move_of(machine, row) for row in group]
+        kind, body = claims.get(seq, ("", {}))
+        expected = {"machine": machine.name, "n": len(taken)}
+        expected["sha256"] = digest_of_moves(taken)
+        if kind != "moved" or body | expected != body:
+            raise _refuse(campaign_id, f"table {table.name!r} under event {seq}")
+        for step in taken:
+            _fold(campaign_id, machine, step, folded)
+        n_moves += len(taken)
+        covered.add(seq)
+    own = {s: c for s, c in claims.items() if c[1].get("machine") == machine.name}
+    _refuse_uncovered(campaign_id, "moved", covered, own)
+    if folded != _stored_states(connection, campaign_id, machine):
+        raise _refuse(campaign_id, f"table {states[machine.name].name!r}")
+    return n_moves
+
+
+def _move_of(machine: Machine, row: Any) -> Move:
+    subject = tuple(row[column] for column in machine.subject)
+    detail = parse(row["detail"])
+    return Move(subject, row["step"], row["from_state"], row["to_state"], detail)
+
+
+def _fold(
+    campaign_id: str,
+    machine: Machine,
+    step: Move,
+    folded: dict[Subject, tuple[int, str, Json]],
+) -> None:
+    last, state, detail = folded.get(step.subject, (-1, NEW, {}))
+    follows = step.step == last + 1 and step.from_state == state
+    if not follows or (state, step.to_state) not in machine.legal:
+        name = "/".join(step.subject)
+        raise _refuse(campaign_id, f"step {step.step} of {machine.name} {name!r}")
+    folded[step.subject] = (step.step, step.to_state, detail | step.detail)
+
+
+def _stored_states(
+    connection: Connection, campaign_id: str, machine: Machine
+) -> dict[Subject, tuple[int, str, Json]]:
+    table, log = states[machine.name], moves[machine.name]
+    first = (log.c.step == 0) & (log.c.campaign_id == campaign_id)
+    for column in machine.subject:
+        first &= log.c[column] == table.c[column]
+    rows = connection.execute(select(table).join(log, first)).mappings()
+    return {
+        tuple(row[column] for column in machine.subject): (
+            row["step"],
+            row["state"],
+            parse(row["detail"]),
+        )
+        for row in rows
+    }
+
+
+def _verify_slots(connection: Connection, campaign_id: str) -> int:
+    table = OBSERVATIONS.table
+    rows = connection.execute(
+        select(table.c.slot, table.c.revision, table.c.measured_at, table.c.id)
+        .where(table.c.campaign_id == campaign_id)
+        .order_by(table.c.slot)
+    ).mappings()
+    folded = {
+        slot: latest(group)["id"]
+        for slot, group in groupby(rows, key=lambda row: row["slot"])
+    }
+    stored: Iterable[Any] = connection.execute(
+        select(observation_slots).where(observation_slots.c.campaign_id == campaign_id)
+    )
+    if folded != {row.slot: row.observation_id for row in stored}:
+        raise _refuse(campaign_id, "table 'observation_slots'")
+    return len(folded)

@@ -1,0 +1,144 @@
+"""A few columns on [0, 1] that tell molecules apart: kernel PCA and descriptor PCA.
+
+Shapes: `l` landmarks, `u` molecules, `c` components, `p` descriptors.
+
+Both are fitted on landmarks, the molecules that may be asked about, never on readouts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labwm.chem.fingerprints import Kind
+from labwm.world_model.inputs import Counts
+from labwm.world_model.kernel import minmax
+from labwm.world_model.molecules import counts_of, descriptors_of
+
+Floats = NDArray[np.float64]
+
+KINDS: Final[tuple[Kind, ...]] = ("ecfp4", "atom_pair")
+RELATIVE_RANK: Final = 1e-8
+CLIP: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Descriptors to zero mean and unit deviation over the landmarks."""
+
+    keep: NDArray[np.int64]
+    mean: Floats
+    sd: Floats
+
+    def apply(self, values: Floats) -> Floats:
+        """Return `u x p` columns; what is not known becomes the mean, 0."""
+        z = (values[:, self.keep] - self.mean) / self.sd
+        return np.clip(np.nan_to_num(z, nan=0.0), -CLIP, CLIP)
+
+
+def fit_standardiser(values: Floats) -> Standardiser:
+    """Learn mean and deviation of each column; constant and empty ones are left out."""
+    known = np.isfinite(values)
+    n = known.sum(0)
+    mean = np.where(known, values, 0.0).sum(0) / np.maximum(n, 1)
+    square = np.where(known, (values - mean) ** 2, 0.0).sum(0) / np.maximum(n, 1)
+    keep = np.flatnonzero(square > 1e-12 * np.maximum(1.0, mean**2))
+    return Standardiser(keep, mean[keep], np.sqrt(square[keep]))
+
+
+@dataclass(frozen=True)
+class KernelPca:
+    """Principal components of the mean MinMax kernel of two fingerprints.
+
+    Reference:
+        Schölkopf, Smola & Müller, Neural Computation 10 (1998) 1299, section 3.
+    """
+
+    landmarks: tuple[Counts, ...]
+    row_mean: Floats
+    total_mean: float
+    projection: Floats
+    low: Floats
+    span: Floats
+
+    @property
+    def width(self) -> int:
+        """Columns that it makes."""
+        return len(self.low)
+
+    def columns(self, smiles: Sequence[str]) -> Floats:
+        """Return `u x c` components; landmarks lie in [0, 1]."""
+        counts = [counts_of(smiles, kind) for kind in KINDS]
+        k = _mean_similarity(counts, self.landmarks)
+        centred = k - k.mean(1, keepdims=True) - self.row_mean + self.total_mean
+        return (centred @ self.projection - self.low) / self.span
+
+
+def fit_kernel_pca(landmarks: Sequence[str], n_components: int) -> KernelPca:
+    """Find at most `n_components` components of the landmarks' similarities."""
+    counts = tuple(counts_of(landmarks, kind) for kind in KINDS)
+    k = _mean_similarity(counts, counts)
+    row_mean, total = k.mean(0), float(k.mean())
+    centred = k - row_mean[None, :] - row_mean[:, None] + total
+    values, vectors = _largest(centred, n_components)
+    projection = vectors / np.sqrt(values)
+    low, span = _range(centred @ projection)
+    return KernelPca(counts, row_mean, total, projection, low, span)
+
+
+@dataclass(frozen=True)
+class DescriptorPca:
+    """Principal components of standardised descriptors."""
+
+    standardiser: Standardiser
+    projection: Floats
+    low: Floats
+    span: Floats
+
+    @property
+    def width(self) -> int:
+        """Columns that it makes."""
+        return len(self.low)
+
+    def columns(self, smiles: Sequence[str]) -> Floats:
+        """Return `u x c` components; landmarks lie in [0, 1]."""
+        z = self.standardiser.apply(descriptors_of(smiles))
+        return (z @ self.projection - self.low) / self.span
+
+
+def fit_descriptor_pca(landmarks: Sequence[str], n_components: int) -> DescriptorPca:
+    """Find at most `n_components` components of the landmarks' descriptors."""
+    values = descriptors_of(landmarks)
+    standardiser = fit_standardiser(values)
+    z = standardiser.apply(values)
+    variances, vectors = _largest(z @ z.T, n_components)
+    # Right singular vectors from the left ones: there are fewer landmarks than columns.
+    projection = z.T @ vectors / np.sqrt(variances)
+    low, span = _range(z @ projection)
+    return DescriptorPca(standardiser, projection, low, span)
+
+
+def _mean_similarity(a: Sequence[Counts], b: Sequence[Counts]) -> Floats:
+    return np.mean(
+        [minmax(x, y).numpy() for x, y in zip(a, b, strict=True)], axis=0, dtype=float
+    )
+
+
+def _largest(gram: Floats, n: int) -> tuple[Floats, Floats]:
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = min(n, int(np.sum(values > RELATIVE_RANK * max(values[0], 1e-12))))
+    if values[0] <= RELATIVE_RANK:
+        kept = 0
+    # An eigenvector's sign is arbitrary: fix it, so that every machine agrees.
+    vectors = vectors[:, :kept]
+    sign = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(kept)])
+    return values[:kept], vectors * sign
+
+
+def _range(columns: Floats) -> tuple[Floats, Floats]:
+    low = columns.min(0) if columns.size else np.zeros(columns.shape[1])
+    span = np.ptp(columns, 0) if columns.size else np.ones(columns.shape[1])
+    return low, np.where(span > 0, span, 1.0)

@@ -1,0 +1,156 @@
+"""The default world model: one exact Gaussian process per readout.
+
+Shapes: `q` questions, `m` readouts, `k` new rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from labwm.errors import InvalidInputError
+from labwm.schema import CalibrationMap, ModelCard, Prediction
+from labwm.space.questions import Observations, Questions, concatenate
+from labwm.world_model.censoring import site
+from labwm.world_model.contract import World
+from labwm.world_model.marginals import Marginals
+from labwm.world_model.surrogate import Surrogate
+from labwm.world_model.training import rows_of
+from labwm.world_model.world import GaussianProcessWorld, draw_path, keys_of
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GaussianProcessModel:
+    """Posterior over outcomes; see `labwm.world_model.contract.WorldModel`.
+
+    Attributes:
+        card: What it is and learnt from.
+        surrogates: Inner posterior of each readout, length `m`; standardised units.
+        calibration: Monotone map of each readout, length `m`.
+        observations: Every row learnt from.
+        keys: For each readout the conditions that its surrogate's rows stand for.
+        thetas: For each readout the hyperparameters' logarithms, to start a fit from.
+    """
+
+    card: ModelCard
+    surrogates: tuple[Surrogate, ...]
+    calibration: tuple[CalibrationMap, ...]
+    observations: Observations
+    keys: tuple[tuple[bytes, ...], ...]
+    thetas: tuple[NDArray[np.float64], ...]
+
+    @property
+    def _marginals(self) -> Marginals:
+        return Marginals(
+            self.card.readouts,
+            self.card.units,
+            self.surrogates,
+            self.calibration,
+            self.card.is_split_identified,
+        )
+
+    def predict(self, questions: Questions) -> Prediction:
+        """Predict the outcome of measuring each question once, noise included.
+
+        Raises:
+            SpaceError: If a condition that the protocol declares is absent.
+            MoleculeError: If a SMILES is not a molecule.
+        """
+        return self._marginals(questions)
+
+    def draw_world(self, seed: int) -> World:
+        """Draw one world; its outcomes follow what `predict` states."""
+        paths = tuple(
+            draw_path(surrogate, keys, seed, j)
+            for j, (surrogate, keys) in enumerate(
+                zip(self.surrogates, self.keys, strict=True)
+            )
+        )
+        return GaussianProcessWorld(seed, paths, self._marginals)
+
+    def condition_on(self, observations: Observations) -> "GaussianProcessModel":
+        """Return the posterior after more rows, without refitting hyperparameters.
+
+        Rows without a number teach nothing; the calibration stays as it was learnt.
+
+        Raises:
+            InvalidInputError: If the readouts are not those of the model.
+        """
+        if observations.readouts != self.card.readouts:
+            raise InvalidInputError(
+                "A model learns from rows of its own readouts; got "
+                f"{observations.readouts} instead of {self.card.readouts}. Select "
+                "the readouts first."
+            )
+        keys = keys_of(observations.questions)
+        surrogates, known = [], []
+        for j, surrogate in enumerate(self.surrogates):
+            grown, new = _grown(surrogate, observations, j, keys)
+            surrogates.append(grown)
+            known.append(self.keys[j] + new)
+        together = _joined(self.observations, observations)
+        return replace(
+            self,
+            card=self.card.model_copy(
+                update={
+                    "n_rows": len(together),
+                    "n_failed": int(together.is_failed.sum()),
+                    "data_sha256": together.digest(),
+                }
+            ),
+            surrogates=tuple(surrogates),
+            observations=together,
+            keys=tuple(known),
+        )
+
+    def support(self, questions: Questions) -> Floats:
+        """Return how close each question is to the data, in [0, 1], length `q`.
+
+        It is the share of the prior variance around the mean that the data removed, of
+        the readout that is known least.
+        """
+        return self._marginals.support(questions)
+
+
+def _grown(
+    surrogate: Surrogate, observations: Observations, j: int, keys: Sequence[bytes]
+) -> tuple[Surrogate, tuple[bytes, ...]]:
+    rows = rows_of(observations, j, keys)
+    if not len(rows.mean):
+        return surrogate, ()
+    inputs = surrogate.encode(observations.questions.take(rows.source))
+    targets = surrogate.standardised(torch.from_numpy(rows.mean))
+    noise = surrogate.noise_variance / torch.from_numpy(rows.n_replicates)
+    known = torch.from_numpy(np.flatnonzero(~rows.is_censored))
+    grown = surrogate
+    if len(known):
+        grown = grown.append(inputs.take(known), targets[known], noise[known])
+    # Limits one after another: each is seen in the light of those before it.
+    order = known.tolist()
+    for i in np.flatnonzero(rows.is_censored):
+        one = inputs.take(torch.tensor([i]))
+        side = torch.tensor([float(rows.limit[i])], dtype=torch.float64)
+        bound = targets[i : i + 1]
+        mean, variance = grown.mean_and_variance(one)
+        y, s2 = site(mean, variance, bound, side, surrogate.noise_variance)
+        grown = grown.append(one, y, s2)
+        order.append(int(i))
+    return grown, tuple(rows.key[i] for i in order)
+
+
+def _joined(a: Observations, b: Observations) -> Observations:
+    questions = concatenate([a.questions, b.questions])
+    if a.questions.time is not None and b.questions.time is not None:
+        time = np.concatenate([a.questions.time, b.questions.time])
+        questions = replace(questions, time=time)
+    return Observations(
+        questions,
+        a.readouts,
+        np.concatenate([a.values, b.values]),
+        np.concatenate([a.censoring, b.censoring]),
+        np.concatenate([a.statuses, b.statuses]),
+    )

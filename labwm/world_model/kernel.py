@@ -1,0 +1,142 @@
+"""Covariance functions: Matérn-5/2, MinMax on counts, and their sum and product.
+
+Shapes: `a`, `b` rows, `d` dense columns, `g` lengthscales, `t` terms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from labwm.world_model.inputs import Counts, Inputs
+
+MEAN_VARIANCE: Final = 1.0
+"""Prior variance of the mean, in units of the readout's variance: the mean is unknown
+and integrated out, so that its uncertainty is part of every answer."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a kernel: `constant`, or a comparison of one block of inputs."""
+
+    kind: Literal["constant", "minmax", "matern"]
+    block: int = 0
+
+
+class _Matern52(torch.autograd.Function):
+    """Matérn-5/2 of a squared distance; its derivative is finite at zero."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, squared: Tensor) -> Tensor:
+        r = (5.0 * squared).sqrt()
+        decay = (-r).exp()
+        ctx.save_for_backward(r, decay)
+        return (1.0 + r + r * r / 3.0) * decay
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.BackwardCFunction, *grad_outputs: Tensor
+    ) -> Tensor:
+        r, decay = ctx.saved_tensors
+        return grad_outputs[0] * (-5.0 / 6.0) * (1.0 + r) * decay
+
+
+def matern52(squared: Tensor) -> Tensor:
+    """Return Matérn-5/2 of squared distances in units of the lengthscale."""
+    return _Matern52.apply(squared)  # pyright: ignore[reportReturnType]
+
+
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return squared Euclidean distances, `a x b`, by one matrix product."""
+    square = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :]
+    return (square - 2.0 * (a @ b.T)).clamp_min(0.0)
+
+
+def minmax(a: Counts, b: Counts) -> Tensor:
+    """Return the MinMax (count Tanimoto) similarity of rows, `a x b`, float64, exact.
+
+    Numerators are gathered from a table of `b`'s tokens, so keep the larger set in `a`
+    and use one `b` for many calls.
+    """
+    vocabulary, table = b.table
+    position = torch.searchsorted(vocabulary, a.tokens).clamp_max(len(vocabulary) - 1)
+    position[vocabulary[position] != a.tokens] = len(vocabulary)
+    common = torch.nn.functional.embedding_bag(
+        position, table, a.offsets[:-1], mode="sum"
+    )
+    similarity = (common / (a.sizes[:, None] + b.sizes[None, :] - common)).double()
+    if not a.is_one_to_one:
+        similarity = similarity[a.row]
+    return similarity if b.is_one_to_one else similarity[:, b.row]
+
+
+def comparisons(terms: Sequence[Term], a: Inputs, b: Inputs) -> list[Tensor | None]:
+    """Return what each term compares and no hyperparameter changes, `a x b` each."""
+    blocks: list[Tensor | None] = []
+    for term in terms:
+        match term.kind:
+            case "constant":
+                blocks.append(None)
+            case "minmax":
+                blocks.append(minmax(a.counts[term.block], b.counts[term.block]))
+            case "matern":
+                blocks.append(
+                    squared_distance(a.smooth[term.block], b.smooth[term.block])
+                )
+    return blocks
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`MEAN_VARIANCE + (sum_t weight_t * term_t) * matern52(dense)`.
+
+    Attributes:
+        terms: Summands, length `t`.
+        groups: Lengthscale of each dense column, length `d`, in `0..g-1`.
+        lengthscales: Of the dense columns, length `g`.
+        weights: Variance of each term, length `t`, in the readout's variance.
+        widths: Lengthscale of each Matérn term, 1 for the others, length `t`.
+    """
+
+    terms: tuple[Term, ...]
+    groups: Tensor
+    lengthscales: Tensor
+    weights: Tensor
+    widths: Tensor
+
+    @property
+    def signal_variance(self) -> Tensor:
+        """Prior variance around the mean."""
+        return self.weights.sum()
+
+    @property
+    def variance(self) -> Tensor:
+        """Prior variance at any one question, the unknown mean included."""
+        return self.signal_variance + MEAN_VARIANCE
+
+    def scaled(self, inputs: Inputs) -> Tensor:
+        """Return the dense columns in units of their lengthscales, `q x d`."""
+        return inputs.dense / self.lengthscales[self.groups]
+
+    def matrix(self, a: Inputs, b: Inputs) -> Tensor:
+        """Return the prior covariance of two sets of questions, `a x b`."""
+        return self.assemble(a, b, comparisons(self.terms, a, b))
+
+    def assemble(
+        self, a: Inputs, b: Inputs, compared: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Return the prior covariance from what `comparisons` gave before."""
+        total = torch.zeros((), dtype=torch.float64)
+        for i, (term, block) in enumerate(zip(self.terms, compared, strict=True)):
+            if block is None:
+                total = total + self.weights[i]
+            elif term.kind == "minmax":
+                total = total + self.weights[i] * block
+            else:
+                total = total + self.weights[i] * matern52(block / self.widths[i] ** 2)
+        if a.dense.shape[1]:
+            squared = squared_distance(self.scaled(a), self.scaled(b))
+            total = total * matern52(squared)
+        return (total + MEAN_VARIANCE).expand(len(a), len(b))

@@ -1,0 +1,46 @@
+"""Cholesky factors that do not fail silently, on the number of threads that pays."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from labwm.errors import InvalidInputError
+
+JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-4)
+SMALL = 500
+"""Below this many rows, starting a second thread costs more than it saves."""
+
+
+def cholesky(matrix: Tensor) -> Tensor:
+    """Return the lower Cholesky factor, adding as little to the diagonal as works.
+
+    Raises:
+        InvalidInputError: If `matrix` is not positive definite, or holds NaN.
+    """
+    scale = matrix.diagonal().mean()
+    for jitter in JITTERS:
+        shifted = matrix
+        if jitter:
+            shifted = matrix + jitter * scale * torch.eye(len(matrix)).to(matrix)
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        if not failed and bool(torch.isfinite(factor.diagonal()).all()):
+            return factor
+    raise InvalidInputError(
+        f"A covariance must be positive definite; got one of {len(matrix)} rows that "
+        f"stays singular with {JITTERS[-1]} of its diagonal added. Check the data for "
+        "values that are not finite."
+    )
+
+
+@contextmanager
+def threads_for(n: int) -> Iterator[None]:
+    """Use one thread while `n` rows are few."""
+    before = torch.get_num_threads()
+    if n < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

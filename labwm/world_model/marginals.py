@@ -1,0 +1,74 @@
+"""Marginal predictions from surrogates and calibration maps.
+
+Shapes: `q` questions, `m` readouts.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labwm.schema import CalibrationMap, Prediction
+from labwm.space.questions import Questions
+from labwm.world_model.surrogate import Surrogate
+
+Floats = NDArray[np.float64]
+
+VACUOUS: Final = 0.01
+"""A prediction that removed no larger share of the prior variance says nothing."""
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Marginal predictions from surrogates and maps; what a model and its worlds share.
+
+    Attributes:
+        readouts: Names, length `m`.
+        units: Length `m`.
+        surrogates: Length `m`.
+        calibration: Length `m`.
+        is_split_identified: Do replicates tell noise from ignorance?
+    """
+
+    readouts: tuple[str, ...]
+    units: tuple[str | None, ...]
+    surrogates: tuple[Surrogate, ...]
+    calibration: tuple[CalibrationMap, ...]
+    is_split_identified: bool
+
+    def __call__(self, questions: Questions) -> Prediction:
+        """Predict the outcome of measuring each question once, noise included."""
+        shape = (len(questions), len(self.readouts))
+        location, epistemic = np.empty(shape), np.empty(shape)
+        aleatoric, support = np.empty(shape), np.empty(shape)
+        for j, own in enumerate(self.surrogates):
+            mean, variance = own.mean_and_variance(own.encode(questions))
+            location[:, j] = own.location + own.scale * mean.numpy()
+            epistemic[:, j] = own.scale * variance.sqrt().numpy()
+            aleatoric[:, j] = own.scale * np.sqrt(own.noise_variance)
+            support[:, j] = _known_share(own, variance)
+        return Prediction(
+            readouts=self.readouts,
+            units=self.units,
+            location=location,
+            epistemic=epistemic,
+            aleatoric=aleatoric,
+            calibration=self.calibration,
+            is_vacuous=support <= VACUOUS,
+            is_split_identified=self.is_split_identified,
+        )
+
+    def support(self, questions: Questions) -> Floats:
+        """Return the share of the prior variance that data removed, `q`, in [0, 1]."""
+        shares = [
+            _known_share(own, own.mean_and_variance(own.encode(questions))[1])
+            for own in self.surrogates
+        ]
+        return np.min(shares, axis=0)
+
+
+def _known_share(surrogate: Surrogate, variance: Tensor) -> Floats:
+    share = 1.0 - variance / surrogate.kernel.signal_variance
+    return share.clamp(0.0, 1.0).numpy()

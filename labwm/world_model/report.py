@@ -1,0 +1,57 @@
+"""Left-out scores of a fitted readout for its model card.
+
+Shapes: `v` values.
+"""
+
+import numpy as np
+
+from labwm import scores
+from labwm.schema import CalibrationMap, Metric, Prediction, Readout
+from labwm.world_model.leave_one_out import LeftOut
+
+HOW = "leave-one-out"
+N_LEVELS = 100
+
+
+def left_out_metrics(
+    readout: Readout, left_out: LeftOut, calibration: CalibrationMap
+) -> tuple[Metric, ...]:
+    """Score the calibrated left-out predictions, replicates one by one.
+
+    Hyperparameters and calibration saw every row, so these are a little too good; a
+    back-test scores what was not seen.
+    """
+    prediction = as_prediction(readout, left_out, calibration)
+    y = left_out.values
+    mean = prediction.mean[:, 0]
+    low, high = prediction.interval(0.9)
+    cdf = prediction.cdf(y[:, None])[:, 0]
+    quantile = lambda level: prediction.quantile(level)[:, 0]  # noqa: E731
+    values = {
+        "nlpd": scores.nlpd(prediction.log_density(y[:, None])[:, 0]),
+        "crps": float(np.mean(scores.crps(y, quantile, n_levels=N_LEVELS))),
+        "coverage90": scores.coverage(y, low[:, 0], high[:, 0]),
+        "rmse": scores.rmse(y, mean),
+        "r2": scores.r2(y, mean),
+        "miscalibration_area": scores.miscalibration_area(cdf),
+    }
+    return tuple(
+        Metric(readout=readout.name, name=name, value=value, n=len(y), how=HOW)
+        for name, value in values.items()
+        if np.isfinite(value)
+    )
+
+
+def as_prediction(
+    readout: Readout, left_out: LeftOut, calibration: CalibrationMap
+) -> Prediction:
+    """Return the left-out predictions as one prediction of `v` questions."""
+    return Prediction(
+        readouts=(readout.name,),
+        units=(readout.unit,),
+        location=left_out.location[:, None],
+        epistemic=left_out.epistemic[:, None],
+        aleatoric=left_out.aleatoric[:, None],
+        calibration=(calibration,),
+        is_vacuous=np.zeros((len(left_out.values), 1), dtype=bool),
+    )

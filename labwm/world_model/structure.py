@@ -1,0 +1,80 @@
+"""Named kernel structures, and which of them a recipe tries on a protocol.
+
+A structure says how molecules are compared and which prior its lengthscales have.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from labwm.errors import NotFoundError, suggest
+from labwm.schema import MoleculeParameter, Protocol
+from labwm.space.questions import Questions
+from labwm.world_model.encoding import LIBRARY_KINDS, MoleculeFeatures, levels_of
+from labwm.world_model.kernel import Term
+
+RECIPES: Final = ("default", "explore")
+"""`default` predicts best; `explore` has the prior that finds optima soonest."""
+
+FEW_LEVELS: Final = 30
+"""So many molecules of one role are told apart by components rather than whole."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One candidate.
+
+    Attributes:
+        name: As the model card shows it.
+        features: How molecules are compared.
+        prior: `wide` is weak; `chen` expects long lengthscales and a large variance.
+        is_isotropic: Do all dense columns share one lengthscale?
+    """
+
+    name: str
+    features: MoleculeFeatures = "names"
+    prior: Literal["wide", "chen"] = "wide"
+    is_isotropic: bool = False
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Summands of the kernel."""
+        if self.features != "library":
+            return (Term("constant"),)
+        fingerprints = [Term("minmax", i) for i in range(len(LIBRARY_KINDS))]
+        return (*fingerprints, Term("matern", 0))
+
+
+NUMERIC = (
+    Structure("ard-matern52"),
+    Structure("isotropic-matern52", is_isotropic=True),
+)
+NUMERIC_EXPLORE = (Structure("ard-matern52-chen", prior="chen"),)
+LIBRARY = (Structure("summed-tanimoto-descriptors", "library"),)
+REACTION = (
+    Structure("kpca-chen", "kernel-pca", "chen"),
+    Structure("kpca-descriptors-chen", "both", "chen"),
+    Structure("one-hot-chen", "names", "chen"),
+)
+REACTION_EXPLORE = (Structure("kpca-descriptors-chen", "both", "chen"),)
+
+
+def candidates(
+    protocol: Protocol, seen: Sequence[Questions], recipe: str
+) -> tuple[Structure, ...]:
+    """Return the structures that a recipe compares on a protocol.
+
+    Raises:
+        NotFoundError: If there is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise NotFoundError(
+            f"A recipe is one of {', '.join(RECIPES)}; got {recipe!r}. "
+            f"{suggest(recipe, RECIPES)}"
+        )
+    molecules = [p for p in protocol.parameters if isinstance(p, MoleculeParameter)]
+    if not molecules:
+        return NUMERIC_EXPLORE if recipe == "explore" else NUMERIC
+    if len(molecules) == 1 and len(levels_of(molecules[0], seen)) > FEW_LEVELS:
+        return LIBRARY
+    return REACTION_EXPLORE if recipe == "explore" else REACTION

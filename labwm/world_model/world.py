@@ -1,0 +1,152 @@
+"""A world: one function drawn from the posterior, and measurements made in it.
+
+Shapes: `q` questions, `m` readouts, `n` rows learnt from.
+
+The posterior draw is pathwise (Matheron): a prior draw, corrected by what it and the
+data differ by. Every random number is keyed by the seed and the question, none by the
+order of calls.
+
+Reference:
+    Wilson et al., Pathwise Conditioning of Gaussian Processes, JMLR 22 (2021) 105.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from torch import Tensor
+
+from labwm.space.questions import Questions
+from labwm.world_model.linear_algebra import threads_for
+from labwm.world_model.marginals import Marginals
+from labwm.world_model.prior_draw import PriorDraw, draw_prior
+from labwm.world_model.surrogate import Surrogate, blocks
+
+Floats = NDArray[np.float64]
+
+RESOLUTION: Final = 1e-9
+"""Values are rounded to this part of the readout's scale: matrix products of other
+shapes differ in their last digits, and one question has one answer."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """One readout's latent function in standardised units."""
+
+    surrogate: Surrogate
+    prior: PriorDraw
+    correction: Tensor
+
+    def __call__(self, questions: Questions) -> Floats:
+        """Return the function at each question, in the readout's unit, length `q`."""
+        inputs = self.surrogate.encode(questions)
+        parts = [torch.empty(0, dtype=torch.float64)]
+        with threads_for(len(self.correction)):
+            for part in blocks(inputs):
+                cross = self.surrogate.kernel.matrix(part, self.surrogate.inputs)
+                parts.append(self.prior(part) + cross @ self.correction)
+        drawn = torch.cat(parts).numpy()
+        return self.surrogate.location + self.surrogate.scale * drawn
+
+
+def draw_path(surrogate: Surrogate, keys: Sequence[bytes], seed: int, j: int) -> Path:
+    """Draw the function of readout `j`; `keys` name the rows learnt from."""
+    prior = draw_prior(surrogate.kernel, surrogate.inputs, (seed, j))
+    noise = keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
+    simulated = prior(surrogate.inputs) + surrogate.noise.sqrt() * torch.from_numpy(
+        noise
+    )
+    missing = (surrogate.targets - simulated)[:, None]
+    return Path(surrogate, prior, torch.cholesky_solve(missing, surrogate.factor)[:, 0])
+
+
+@dataclass(frozen=True)
+class GaussianProcessWorld:
+    """One world; its outcomes follow what `predict` states.
+
+    Attributes:
+        seed: Names the world.
+        paths: Latent function of each readout, length `m`.
+        predict: The posterior that the world was drawn from.
+    """
+
+    seed: int
+    paths: tuple[Path, ...]
+    predict: Marginals
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """Names of the readouts, length `m`."""
+        return self.predict.readouts
+
+    def truth(self, questions: Questions) -> Floats:
+        """Return the drawn function without replicate noise, `q x m`."""
+        return self._calibrated(questions, self._latent(questions))
+
+    def outcome(self, questions: Questions, replicate: NDArray[np.int64]) -> Floats:
+        """Measure each question once in this world, `q x m`.
+
+        Args:
+            questions: `q` rows.
+            replicate: Replicate number of each row, length `q`.
+        """
+        latent = self._latent(questions)
+        keys = keys_of(questions)
+        for j, path in enumerate(self.paths):
+            own = path.surrogate
+            noise = keyed_normals(keys, f"measured|{self.seed}|{j}", replicate)
+            latent[:, j] += own.scale * np.sqrt(own.noise_variance) * noise
+        return self._calibrated(questions, latent)
+
+    def _latent(self, questions: Questions) -> Floats:
+        return np.stack([path(questions) for path in self.paths], axis=1)
+
+    def _calibrated(self, questions: Questions, latent: Floats) -> Floats:
+        # The same monotone map as the marginal: y = location + scale * g(z).
+        stated = self.predict(questions)
+        z = (latent - stated.location) / stated.scale
+        values = np.stack(
+            [g.forward(z[:, j]) for j, g in enumerate(stated.calibration)], axis=1
+        )
+        steps = RESOLUTION * np.array([path.surrogate.scale for path in self.paths])
+        return np.round((stated.location + stated.scale * values) / steps) * steps
+
+
+def keys_of(questions: Questions) -> list[bytes]:
+    """Return one canonical byte string per row, its time included."""
+    keys = questions.keys()
+    if questions.time is None:
+        return keys
+    return [
+        key + b"@" + np.float64(t).tobytes()
+        for key, t in zip(keys, questions.time, strict=True)
+    ]
+
+
+def keyed_normals(
+    keys: Sequence[bytes], salt: str, number: Sequence[int] | NDArray[np.int64]
+) -> Floats:
+    """Return standard normals that depend on salt, key and number alone."""
+    key = hashlib.blake2b(salt.encode(), digest_size=16).digest()
+    digests = b"".join(
+        hashlib.blake2b(k, digest_size=8, key=key, salt=int(i).to_bytes(8, "little"))
+        .digest()
+        for k, i in zip(keys, number, strict=True)
+    )  # fmt: skip
+    bits = np.frombuffer(digests, dtype="<u8") >> np.uint64(11)
+    return ndtri((bits.astype(float) + 0.5) / 2.0**53)
+
+
+def _occurrences(keys: Sequence[bytes]) -> list[int]:
+    met: Counter[bytes] = Counter()
+    numbers = []
+    for key in keys:
+        numbers.append(met[key])
+        met[key] += 1
+    return numbers
