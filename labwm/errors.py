@@ -7,6 +7,7 @@
     │   ├── MoleculeError          a SMILES that cannot be read or kept whole
     │   ├── UnitError              a unit that is unknown or does not fit
     │   ├── SpaceError             conditions outside the declared space
+    │   │   └── ExhaustedError     every candidate was tried
     │   └── NotEnoughDataError     fewer measurements than a model needs
     ├── NotFoundError          a name or identifier that nobody knows (exit 3, HTTP 404)
     ├── ConflictError          the request contradicts what is stored (exit 4, HTTP 409)
@@ -75,6 +76,12 @@ class SpaceError(InvalidInputError):
     """Conditions lie outside the declared space, or the space cannot be used so."""
 
     code = "outside-space"
+
+
+class ExhaustedError(SpaceError):
+    """Every candidate was measured, failed or is pending."""
+
+    code = "exhausted"
 
 
 class NotEnoughDataError(InvalidInputError):

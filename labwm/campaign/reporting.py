@@ -41,9 +41,8 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
             f"A report needs a folder that can be written; {folder}: {error.strerror}. "
             "Free space or choose another folder."
         ) from error
-    figures = {
-        f"coverage90_{c.readout}": c.coverage_90 for c in _covered(store, situation)
-    }
+    covered = calibration(score(store, situation))
+    figures = {f"coverage90_{c.readout}": c.coverage_90 for c in covered}
     figures["reached"] = float(progress.reached[-1])
     if progress.expected is not None:
         figures["random_expected"] = float(progress.expected[-1])
@@ -66,10 +65,6 @@ def drawing(smiles: str) -> str:
     from labwm.chem.draw import svg
 
     return svg(smiles)
-
-
-def _covered(store: Books, situation: Situation):
-    return calibration(score(store, situation))
 
 
 def _record(store: Books, situation: Situation) -> "CampaignRecord":

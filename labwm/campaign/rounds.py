@@ -14,7 +14,7 @@ from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
 from labwm.campaign.situation import Situation
-from labwm.errors import NotEnoughDataError
+from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
     Candidate,
     Conditions,
@@ -76,7 +76,10 @@ def propose_round(
 def _plan(situation: Situation, *, n: int) -> modelling.Plan | None:
     if n == 0:
         return None
-    return modelling.plan(situation, n=n, policy=situation.spec.policy)
+    try:
+        return modelling.plan(situation, n=n, policy=situation.spec.policy)
+    except ExhaustedError:
+        return None
 
 
 def _store_plan(

@@ -31,7 +31,9 @@ PASSES = frozenset({"pass", "passed", "yes", "true", "active", "hit", "1", "1.0"
 FAILS = frozenset({"fail", "failed", "no", "false", "inactive", "0", "0.0"})
 
 _NUMBER = r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?"
-_CELL = re.compile(rf"(?P<sign><=|>=|<|>|≤|≥|=)?\s*(?P<number>{_NUMBER})\s*(?P<unit>.*)")
+_CELL = re.compile(
+    rf"(?P<sign><=|>=|<|>|≤|≥|=)?\s*(?P<number>{_NUMBER})\s*(?P<unit>.*)"
+)
 _POINT = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?%?")
 _COMMA = re.compile(r"[<>≤≥=\s]*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*%?")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+")
@@ -195,9 +197,7 @@ def _read_verdict(text: str, word: str) -> Value:
         return Value(value=float(word in PASSES), raw=text)
     if word in MISSING:
         return Value(status=Status.MISSING, raw=text or None)
-    return Value(
-        status=Status.UNREADABLE, raw=text, reason="neither a pass nor a fail"
-    )
+    return Value(status=Status.UNREADABLE, raw=text, reason="neither a pass nor a fail")
 
 
 def _why(text: str) -> str:

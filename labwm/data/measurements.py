@@ -52,8 +52,9 @@ def measurements_from_table(
     _refuse_curves(protocol)
     # Readouts first: an absent column or a wrong unit is told before molecules are read.
     cells = [_values(table, readout) for readout in protocol.readouts]
-    conversions = [text for readout in protocol.readouts if (
-        text := _conversion(table, readout))]
+    conversions = [
+        text for readout in protocol.readouts if (text := _conversion(table, readout))
+    ]
     found = read_conditions(table, protocol)
     if found.problems and on_error == "raise":
         raise error_for(found.problems, table.n_rows, table.source)

@@ -18,7 +18,11 @@ from labwm.units import split_header
 DELIMITERS = (",", ";", "\t", "|")
 WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 MAX_CELL = 10_000_000
-_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 Rows = list[tuple[int, list[str]]]
 """Line on which a row starts, and its cells."""
@@ -58,9 +62,7 @@ def read_table(
     else:
         text, encoding, notes = _decode(_unpack(path, content), path)
         rows, delimiter = _text_rows(text, path)
-    return _table(
-        rows, header, str(path), (digest, encoding, delimiter), tuple(notes)
-    )
+    return _table(rows, header, str(path), (digest, encoding, delimiter), tuple(notes))
 
 
 def _unpack(path: Path, content: bytes) -> bytes:
@@ -168,9 +170,11 @@ def _workbook_rows(
         ]
     finally:
         book.close()
-    notes = [] if sheet or len(book.sheetnames) == 1 else [
-        f"read the first of {len(book.sheetnames)} sheets, {chosen!r}"
-    ]
+    notes = (
+        []
+        if sheet or len(book.sheetnames) == 1
+        else [f"read the first of {len(book.sheetnames)} sheets, {chosen!r}"]
+    )
     return [row for row in rows if any(cell.strip() for cell in row[1])], notes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.design.state import State
-from labwm.errors import SpaceError
+from labwm.errors import ExhaustedError
 from labwm.schema import Change, MixtureParameter, Protocol
 from labwm.space.questions import Questions
 
@@ -57,7 +57,7 @@ def candidates_of(state: State) -> Candidates:
             taken.add(key)
             rows.append(row)
     if not rows:
-        raise SpaceError(
+        raise ExhaustedError(
             "A policy needs at least one candidate that was not measured and is not "
             f"pending; got a pool of {len(state.pool)} with none left. End the "
             "campaign, or amend the protocol to widen its space."

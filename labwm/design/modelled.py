@@ -21,7 +21,7 @@ from labwm.space.questions import concatenate
 
 Floats = NDArray[np.float64]
 
-N_COMPARED = 1024
+N_COMPARED = 256
 """Candidates that a batch is first chosen from; more where these might not do."""
 
 

@@ -3,8 +3,9 @@
 Shapes: `c` candidates, `k` objectives, `w` worlds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,13 @@ from labwm.schema import Protocol
 from labwm.space.questions import Questions
 from labwm.world_model.contract import WorldModel
 
+if TYPE_CHECKING:
+    from labwm.world_model.surrogate import Surrogate
+
 Floats = NDArray[np.float64]
 
+MAX_WHOLE = 2048
+"""Candidates whose covariance matrix is held as a whole; more go by columns."""
 N_WORLDS = 256
 """Worlds drawn to learn how candidates vary together, where no formula tells."""
 
@@ -53,12 +59,60 @@ def marginals(
 def latent(
     model: WorldModel, protocol: Protocol, questions: Questions, *, seed: int
 ) -> Latent:
-    """Return the posterior at some candidates, their dependence from drawn worlds.
+    """Return the posterior at some candidates and how they vary together.
 
-    A sample covariance of `N_WORLDS` draws is scaled to the stated standard deviation.
+    The dependence is exact for a Gaussian process, and otherwise learnt from
+    `N_WORLDS` drawn worlds; either way it is scaled to the stated standard deviation.
     """
+    from labwm.world_model import GaussianProcessModel
+
     mean, sd = marginals(model, protocol, questions)
     columns = objective_columns(protocol)
+    if isinstance(model, GaussianProcessModel):
+        surrogates = [model.surrogates[j] for j in columns]
+        correlation_with = _exact_correlation(surrogates, questions)
+    else:
+        correlation_with = _drawn_correlation(model, columns, questions, seed)
+
+    def covariance_with(i: int) -> Floats:
+        return correlation_with(i) * sd * sd[i]
+
+    return Latent(mean, sd, covariance_with)
+
+
+def _exact_correlation(
+    surrogates: Sequence["Surrogate"], questions: Questions
+) -> Callable[[int], Floats]:
+    import torch
+
+    encoded = [surrogate.encode(questions) for surrogate in surrogates]
+    whole = (
+        [s.covariance(x, x).numpy() for s, x in zip(surrogates, encoded, strict=True)]
+        if len(questions) <= MAX_WHOLE
+        else None
+    )
+    deviations = [
+        np.sqrt(s.mean_and_variance(x)[1].numpy())
+        for s, x in zip(surrogates, encoded, strict=True)
+    ]
+
+    def correlation_with(i: int) -> Floats:
+        out = np.empty((len(questions), len(surrogates)))
+        for j, (surrogate, x) in enumerate(zip(surrogates, encoded, strict=True)):
+            column = (
+                whole[j][:, i]
+                if whole is not None
+                else surrogate.covariance(x, x.take(torch.tensor([i]))).numpy()[:, 0]
+            )
+            out[:, j] = column / (deviations[j] * deviations[j][i])
+        return np.clip(out, -1.0, 1.0)
+
+    return correlation_with
+
+
+def _drawn_correlation(
+    model: WorldModel, columns: list[int], questions: Questions, seed: int
+) -> Callable[[int], Floats]:
     seeds = np.random.SeedSequence(seed).generate_state(N_WORLDS)
     drawn = np.stack(
         [
@@ -69,8 +123,7 @@ def latent(
     spread = np.maximum(drawn.std(axis=0), 1e-300)
     standard = (drawn - drawn.mean(axis=0)) / spread
 
-    def covariance_with(i: int) -> Floats:
-        correlation = np.einsum("wck,wk->ck", standard, standard[:, i]) / N_WORLDS
-        return correlation * sd * sd[i]
+    def correlation_with(i: int) -> Floats:
+        return np.einsum("wck,wk->ck", standard, standard[:, i]) / N_WORLDS
 
-    return Latent(mean, sd, covariance_with)
+    return correlation_with

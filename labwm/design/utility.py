@@ -126,4 +126,6 @@ def _log_ramp(gap: Floats, sd: Floats) -> Floats:
     far = np.minimum(z, -5.0)
     tail = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) - 2 * np.log(-far)
     tail = tail + np.log1p(-3.0 / far**2 + 15.0 / far**4)
-    return np.log(np.maximum(sd, _TINY)) + np.where(z > -5.0, np.log(np.maximum(h, _TINY)), tail)
+    return np.log(np.maximum(sd, _TINY)) + np.where(
+        z > -5.0, np.log(np.maximum(h, _TINY)), tail
+    )

@@ -1,9 +1,9 @@
 """What doors and use-cases hand each other: one record per request and per answer."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from labwm.schema.campaign import CampaignSpec, CampaignState, WaitsFor
 from labwm.schema.measurement import Conditions, Measurement
@@ -31,12 +31,20 @@ class PrincipalKind(StrEnum):
     SERVICE = "service"
 
 
+def _in_order(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    return tuple(sorted(set(scopes)))
+
+
+Scopes = Annotated[tuple[Scope, ...], AfterValidator(_in_order)]
+"""Scopes as a set: order and repeats do not matter."""
+
+
 class Principal(Record):
     """Somebody who is known, and what they may do."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$")
     kind: PrincipalKind
-    scopes: tuple[Scope, ...]
+    scopes: Scopes
 
     def may(self, scope: Scope) -> bool:
         """Does any of the scopes allow this?"""
@@ -48,7 +56,7 @@ class KeyRequest(Record):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$")
     kind: PrincipalKind = PrincipalKind.AGENT
-    scopes: tuple[Scope, ...] = (Scope.READ, Scope.PROPOSE)
+    scopes: Scopes = (Scope.PROPOSE, Scope.READ)
 
 
 class KeyCreated(Record):

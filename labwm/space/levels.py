@@ -87,11 +87,7 @@ def _ordered(axes: list[Axis]) -> list[Axis]:
     waiting = list(axes)
     while waiting:
         done = {axis.name for axis in ordered}
-        ready = [
-            axis
-            for axis in waiting
-            if axis.rule is None or axis.rule.on in done
-        ]
+        ready = [axis for axis in waiting if axis.rule is None or axis.rule.on in done]
         if not ready:
             raise SpaceError(
                 "What depends on another parameter may not decide it in turn; got a "

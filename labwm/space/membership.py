@@ -189,9 +189,7 @@ def _constraint_problem(constraint: Constraint, conditions: Conditions) -> str |
     return None
 
 
-def _linear_problem(
-    constraint: LinearConstraint, conditions: Conditions
-) -> str | None:
+def _linear_problem(constraint: LinearConstraint, conditions: Conditions) -> str | None:
     total = 0.0
     for name, weight in constraint.weights.items():
         value = conditions.get(name, 0.0)

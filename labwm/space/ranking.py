@@ -58,7 +58,9 @@ def ranking_of(walk: Walk) -> Ranking:
     layer = [walk.root()]
     for i in range(n_axes):
         found.append({node: walk.branches(node, i) for node in layer})
-        layer = list({child: None for group in found[i].values() for _, child, _ in group})
+        layer = list(
+            {child: None for group in found[i].values() for _, child, _ in group}
+        )
         walk.refuse_too_many(len(layer))
     below: dict[Node, int] = dict.fromkeys(layer, 1)
     for i in reversed(range(n_axes)):

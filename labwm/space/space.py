@@ -75,12 +75,15 @@ def iterate(protocol: Protocol) -> Iterator[Conditions]:
 
 
 def pool_of(rows: Observations | Questions) -> Questions:
-    """Return each distinct question once, in order of first appearance."""
+    """Return each distinct question once, in an order that the rows do not decide.
+
+    A table may be sorted by its result: its order must not reach a planner.
+    """
     questions = rows.questions if isinstance(rows, Observations) else rows
     first: dict[bytes, int] = {}
     for i, key in enumerate(questions.keys()):
         first.setdefault(key, i)
-    return questions.take(np.array(list(first.values()), dtype=int))
+    return questions.take(np.array([first[key] for key in sorted(first)], dtype=int))
 
 
 def with_levels(protocol: Protocol, questions: Questions) -> Protocol:

@@ -90,9 +90,7 @@ def walk_chain(
     """
     expected, previous = 0, GENESIS
     rows = connection.execution_options(yield_per=1000).execute(
-        select(events)
-        .where(events.c.campaign_id == campaign_id)
-        .order_by(events.c.seq)
+        select(events).where(events.c.campaign_id == campaign_id).order_by(events.c.seq)
     )
     for row in rows.mappings():
         whole = (

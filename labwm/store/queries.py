@@ -40,9 +40,9 @@ _standing = states["campaign"]
 
 
 def _campaigns() -> Select[Any]:
-    return select(
-        campaigns, _standing.c.state, _standing.c.detail
-    ).join(_standing, _standing.c.campaign_id == campaigns.c.id)
+    return select(campaigns, _standing.c.state, _standing.c.detail).join(
+        _standing, _standing.c.campaign_id == campaigns.c.id
+    )
 
 
 def campaign(connection: Connection, campaign_id: str) -> CampaignView:
@@ -174,7 +174,9 @@ def _last_moves(content: Any, machine_name: str, subject: str) -> Select[Any]:
     return (
         select(content, state.c.state, state.c.detail, events.c.at, events.c.actor)
         .join(state, state.c[subject] == content.c[subject])
-        .join(step, (step.c[subject] == state.c[subject]) & (step.c.step == state.c.step))
+        .join(
+            step, (step.c[subject] == state.c[subject]) & (step.c.step == state.c.step)
+        )
         .join(
             events,
             (events.c.campaign_id == step.c.campaign_id)

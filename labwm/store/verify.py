@@ -45,13 +45,17 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
     view = queries.campaign(connection, campaign_id)
     claims: Claims = {}
     n_events = 0
-    for n_events, (seq, kind, body) in enumerate(walk_chain(connection, campaign_id), 1):
+    for n_events, (seq, kind, body) in enumerate(
+        walk_chain(connection, campaign_id), 1
+    ):
         if seq == 0:
             claims[0] = (kind, parse(body))
         elif kind == "moved" or any(kind == content.kind for content in CONTENTS):
             claims[seq] = (kind, parse(body))
     _verify_opening(campaign_id, view.spec, view.protocol_sha256, view.origins, claims)
-    n_records = sum(_verify_content(connection, campaign_id, c, claims) for c in CONTENTS)
+    n_records = sum(
+        _verify_content(connection, campaign_id, c, claims) for c in CONTENTS
+    )
     _verify_wells(connection, campaign_id)
     n_moves = sum(_verify_machine(connection, campaign_id, m, claims) for m in MACHINES)
     n_measured = _verify_slots(connection, campaign_id)

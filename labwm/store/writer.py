@@ -151,9 +151,7 @@ class Writer:
             InvalidInputError, NotFoundError, ConflictError, DuplicateError: See
                 `observations.add_observations`.
         """
-        return observations.add_observations(
-            self.connection, self.author, measurements
-        )
+        return observations.add_observations(self.connection, self.author, measurements)
 
     def admit(self, dataset_id: str, observation_ids: Sequence[str]) -> None:
         """Put observations of this campaign into another data set.

@@ -230,9 +230,7 @@ class LabConformance:
         worker.join()
         late = lab.collect(KEY)
         assert len(late) == len(kit.conditions)
-        assert {r.canonical_json() for r in early} <= {
-            r.canonical_json() for r in late
-        }
+        assert {r.canonical_json() for r in early} <= {r.canonical_json() for r in late}
 
     def test_two_workers_measure_nothing_twice(self, kit: LabKit):
         kit.open().submit(kit.job("first-key", kit.conditions[:3]))

@@ -88,7 +88,10 @@ def test_a_rejected_batch_is_not_sent_and_not_proposed_again(waiting: ApprovalRe
 def test_a_person_does_not_approve_her_own_proposal(asking: CampaignSpec):
     campaign.open_campaign(asking)
     maker = ANNA.model_copy(
-        update={"scopes": (Scope.PROPOSE, Scope.SUBMIT, Scope.APPROVE)}
+        update={
+            "name": "maria",
+            "scopes": (Scope.PROPOSE, Scope.SUBMIT, Scope.APPROVE),
+        }
     )
     proposed = campaign.propose(
         ProposeRequest(
