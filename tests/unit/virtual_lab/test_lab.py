@@ -88,6 +88,20 @@ def test_a_rebuilt_lab_goes_on_in_the_same_world(tmp_path: Path):
     assert ask(rebuilt, wells([1.0, 2.0]), "the-second-job") == first
 
 
+def test_the_default_model_is_rebuilt_as_the_same_world(tmp_path: Path):
+    def ask_anew(key: str) -> list[dict[str, Value]]:
+        lab_module._learnt.clear()  # as after a crash
+        rows = observations(12)
+        lab = build_virtual_lab(rows, protocol(), folder=tmp_path, seed=2)
+        return ask(lab, wells(LEVELS), key)
+
+    first = ask_anew("the-first-job")
+    assert ask_anew("the-second-job") == first
+    # It learnt that y grows by one per step.
+    slope = np.polyfit(LEVELS, [answer["y"].value for answer in first], 1)[0]
+    assert slope == pytest.approx(1.0, abs=0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
