@@ -54,6 +54,9 @@ class Site:
     folder: Path
     keys: dict[str, str] = field(default_factory=dict)
     address: str = ""
+    log: str = ""
+    """What the server said, once it has stopped."""
+    clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -89,8 +92,12 @@ class Site:
         return self.keys[name]
 
     def http(self, name: str | None) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.keys[name]}"} if name else {}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=60)
+        if name not in self.clients:
+            headers = {"Authorization": f"Bearer {self.keys[name]}"} if name else {}
+            self.clients[name] = httpx.Client(
+                base_url=self.address, headers=headers, timeout=60
+            )
+        return self.clients[name]
 
     def status(self, campaign: str) -> dict[str, Any]:
         file = self.folder / f"{campaign}-status.json"
@@ -105,20 +112,21 @@ class Site:
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=(self.folder / "server.log").open("wb"),
+            stderr=subprocess.STDOUT,
             text=True,
         )
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             line = process.stdout.readline()
             found = re.search(r"http://127\.0\.0\.1:\d+", line)
-            assert found, (line, (self.folder / "server.log").read_text())
+            assert found, line + (process.stdout.read() if process.poll() else "")
             self.address = found[0]
             yield
         finally:
+            for client in self.clients.values():
+                client.close()
             process.terminate()
-            process.wait(20)
-            process.stdout.close()
+            self.log = process.communicate(timeout=20)[0]
 
 
 def until(condition: Any, *, seconds: float = 30, what: str = "") -> None:
