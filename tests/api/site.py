@@ -1,5 +1,7 @@
 """A home with a campaign in it, and its real server: built once, used by many tests."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
+from labwm.api.cli import run
 from tests.conftest import ROOT
 
 PROTOCOL = """\
@@ -70,15 +74,20 @@ class Site:
         return [sys.executable, "-m", "labwm.api.cli", *map(str, words)]
 
     def run(self, *words: object, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.environment | settings,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        """Run a command as the program would, in this process: torch loads once."""
+        arguments, stdout, stderr = [*map(str, words)], io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment | settings),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            try:
+                status = run(arguments)
+            except SystemExit as end:  # misuse ends the program
+                status = int(end.code or 0)
+        return subprocess.CompletedProcess(
+            arguments, status, stdout.getvalue(), stderr.getvalue()
         )
 
     def do(self, *words: object, **settings: str) -> str:

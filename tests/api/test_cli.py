@@ -96,6 +96,19 @@ def test_misuse_exits_with_2(desk, words):
     assert desk.run(*words).returncode == 2
 
 
+def test_the_program_itself_ends_with_the_status(desk):
+    done = subprocess.run(
+        desk.command("campaign", "status", "nobody"),
+        cwd=desk.folder,
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error[not-found]: ")
+
+
 def test_a_broken_protocol_is_refused_with_its_line(desk):
     text = (desk.folder / "free.yaml").read_text().replace("maximise", "maximize")
     (desk.folder / "broken.yaml").write_text(text)
@@ -106,14 +119,14 @@ def test_a_broken_protocol_is_refused_with_its_line(desk):
 
 
 def test_a_campaign_runs_to_its_end_and_tells_what_to_type_next(desk):
-    started = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 8)
+    started = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 12)
     assert started.returncode == 0, started.stderr
-    assert "8 of 8 measured" in started.stdout
+    assert "12 of 12 measured" in started.stdout
     assert "labwm campaign report free" in started.stderr
-    again = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 8)
+    again = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 12)
     assert again.returncode == 0
-    assert "8 of 8 measured" in again.stdout
-    other = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 12)
+    assert "12 of 12 measured" in again.stdout
+    other = desk.run("campaign", "start", "free.yaml", *TABLE, "--budget", 8)
     assert other.returncode == 4
     assert "error[duplicate]" in other.stderr
     card = desk.run("model", "show", "free")
@@ -197,7 +210,7 @@ def test_a_rejected_batch_is_not_measured(desk):
     desk.do("campaign", "advance", "asking")
     status = desk.status("asking")
     assert status["summary"]["n_measured"] == 0
-    assert [b["approval"] for b in status["batches"]][0] == "rejected"
+    assert status["batches"][0]["approval"] == "rejected"
 
 
 def test_a_secret_is_shown_once_and_never_listed(desk):
