@@ -146,8 +146,9 @@ def _rows(
             parameter, DiscreteParameter | CategoricalParameter | MoleculeParameter
         ):
             levels = levels_of(parameter) or ()
-            index = np.minimum((block[:, 0] * len(levels)).astype(int), len(levels) - 1)
-            columns[parameter.name] = [levels[i] for i in index]
+            last = len(levels) - 1
+            index = np.minimum((block[:, 0] * len(levels)).astype(int), last)
+            columns[parameter.name] = [levels[int(i)] for i in index]
     names = list(columns)
     rows = [
         dict(zip(names, values, strict=True))

@@ -10,6 +10,7 @@ from labwm.schema import (
     CategoricalParameter,
     Conditions,
     MoleculeParameter,
+    Parameter,
     Protocol,
 )
 from labwm.space.levels import levels_of
@@ -96,9 +97,7 @@ def with_levels(protocol: Protocol, questions: Questions) -> Protocol:
     """
     found: dict[str, tuple[str, ...]] = {}
     for parameter in protocol.parameters:
-        if isinstance(parameter, CategoricalParameter) and parameter.levels is None:
-            found[parameter.name] = _texts(questions, parameter.name)
-        elif isinstance(parameter, MoleculeParameter) and not _has_source(parameter):
+        if _lacks_levels(parameter):
             found[parameter.name] = _texts(questions, parameter.name)
     return fill_levels(protocol, found)
 
@@ -117,8 +116,13 @@ def fill_levels(protocol: Protocol, levels: Mapping[str, Sequence[str]]) -> Prot
     return Protocol.model_validate(content)
 
 
-def _has_source(parameter: MoleculeParameter) -> bool:
-    return bool(parameter.smiles or parameter.library or parameter.building_blocks)
+def _lacks_levels(parameter: Parameter) -> bool:
+    if isinstance(parameter, CategoricalParameter):
+        return parameter.levels is None
+    if isinstance(parameter, MoleculeParameter):
+        sources = (parameter.smiles, parameter.library, parameter.building_blocks)
+        return not any(sources)
+    return False
 
 
 def _texts(questions: Questions, name: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class _Matern52(torch.autograd.Function):
     def backward(
         ctx: torch.autograd.function.BackwardCFunction, *grad_outputs: Tensor
     ) -> Tensor:
-        r, decay = ctx.saved_tensors
+        r, decay = ctx.saved_tensors  # pyright: ignore[reportAssignmentType]
         return grad_outputs[0] * (-5.0 / 6.0) * (1.0 + r) * decay
 
 

@@ -95,7 +95,7 @@ class _NegativeLogEvidence(torch.autograd.Function):
     def backward(
         ctx: torch.autograd.function.BackwardCFunction, *grad_outputs: Tensor
     ) -> tuple[Tensor, None]:
-        factor, alpha = ctx.saved_tensors
+        factor, alpha = ctx.saved_tensors  # pyright: ignore[reportAssignmentType]
         gradient = torch.cholesky_inverse(factor) - alpha @ alpha.T
         return 0.5 * grad_outputs[0] * gradient, None
 
@@ -200,8 +200,9 @@ def maximise_evidence(
     if fixed is not None:
         first[-1] = math.log(max(fixed, 1e-8))
     bounds = [(-LOG_BOUND, LOG_BOUND)] * (len(first) - 1)
-    noise_bounds = (math.log(NOISE_FLOOR), math.log(10.0))
-    bounds.append(noise_bounds if fixed is None else (float(first[-1]),) * 2)
+    last = float(first[-1])
+    free = (math.log(NOISE_FLOOR), math.log(10.0))
+    bounds.append(free if fixed is None else (last, last))
     result = minimize(
         objective,
         first.numpy(),
