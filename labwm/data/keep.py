@@ -1,5 +1,7 @@
 """Keep a dataset in zarr: whole or not at all, with its units."""
 
+import hashlib
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,6 +11,10 @@ from labwm.errors import IntegrityError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+ROOT = "zarr.json"
+SEAL = "parts_sha256"
 
 
 def write_zarr(dataset: "xr.Dataset", path: Path | str) -> Path:
@@ -23,7 +29,11 @@ def write_zarr(dataset: "xr.Dataset", path: Path | str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        dataset.to_zarr(temporary / "new", mode="w-", zarr_format=3, consolidated=False)
+        # The chunks of a file that a dataset was read from may be one cell each here.
+        dataset.drop_encoding().to_zarr(
+            temporary / "new", mode="w-", zarr_format=3, consolidated=False
+        )
+        _seal(temporary / "new")
         if path.exists():
             old = path.rename(temporary / "old")
         (temporary / "new").rename(path)
@@ -50,17 +60,54 @@ def read_zarr(path: Path | str) -> "xr.Dataset":
     import xarray as xr
 
     path = Path(path)
-    if not (path / "zarr.json").is_file():
+    if not (path / ROOT).is_file():
         raise UnavailableError(
             f"A dataset is a zarr folder; got {path}, which is none. Write it first."
         )
+    _verify(path)
     try:
         with xr.open_zarr(path, chunks=None, consolidated=False) as lazy:
-            return _texts_as_objects(lazy.load())
+            dataset = _texts_as_objects(lazy.load())
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise IntegrityError(
             f"A dataset is read whole; {path} is damaged ({error}). Import it again."
         ) from error
+    del dataset.attrs[SEAL]
+    return dataset
+
+
+def _seal(folder: Path) -> None:
+    """Write a digest of all parts into the root: zarr fills lost chunks silently."""
+    root = folder / ROOT
+    content = json.loads(root.read_text(encoding="utf-8"))
+    content["attributes"][SEAL] = _digest_of_parts(folder)
+    root.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _verify(folder: Path) -> None:
+    try:
+        content = json.loads((folder / ROOT).read_text(encoding="utf-8"))
+        is_whole = content["attributes"][SEAL] == _digest_of_parts(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"A dataset has a root that says what it holds; that of {folder} is "
+            f"damaged ({error!r}). Import it again."
+        ) from error
+    if not is_whole:
+        raise IntegrityError(
+            f"A dataset is read whole; {folder} is damaged: a part is missing or was "
+            "changed. Import it again."
+        )
+
+
+def _digest_of_parts(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name != ROOT:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest()
 
 
 def _texts_as_objects(dataset: "xr.Dataset") -> "xr.Dataset":

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from labwm.data.profile import MOST, Kind, Profile, are_same, decides
 from labwm.schema.record import Record
 
@@ -93,6 +95,19 @@ def _decider(
             return owner
         # What rarely repeats decides everything by chance.
         is_repeated = n_distinct * MIN_REPEATS <= n_settings
-        if owner.kind is not Kind.PLACE and is_repeated and decides(owner, column):
+        if owner.kind is Kind.PLACE or not (is_repeated or _is_rescaled(owner, column)):
+            continue
+        if decides(owner, column):
             return owner
     return None
+
+
+def _is_rescaled(a: Profile, b: Profile) -> bool:
+    """Do two columns hold the same numbers on two linear scales?"""
+    both = ~np.isnan(a.numbers) & ~np.isnan(b.numbers)
+    x, y = a.numbers[both], b.numbers[both]
+    if {a.kind, b.kind} != {Kind.NUMBER} or len(x) < 3 or np.ptp(x) == 0:
+        return False
+    low, high = int(np.argmin(x)), int(np.argmax(x))
+    slope = (y[high] - y[low]) / (x[high] - x[low])
+    return bool(np.allclose(y, y[low] + slope * (x - x[low]), rtol=1e-9, atol=0))

@@ -37,9 +37,8 @@ def candidates(protocol: Protocol, *, limit: int = 100_000, seed: int) -> Questi
 
     A larger finite space gives `limit` distinct points, each feasible point being
     equally likely. A space with a continuous parameter, or one too tangled to be
-    counted, gives `limit` points of a
-    scrambled Sobol sequence, mapped on each parameter's scale, of which those that
-    break a constraint are left out and replaced.
+    counted, gives `limit` points of a scrambled Sobol sequence, mapped on each
+    parameter's scale, of which those that break a constraint are left out and replaced.
 
     Args:
         protocol: What may be chosen; contexts are left empty.

@@ -31,7 +31,8 @@ SPACE = Protocol.model_validate(
     }
 )
 GOOD: Conditions = {
-    "t": 60.0, "c": 0.3, "base": "KOAc", "m.a": 0.5, "m.b": 0.5, "m.w": 0.0, "dose": 1.0,
+    "t": 60.0, "c": 0.3, "base": "KOAc", "m.a": 0.5, "m.b": 0.5, "m.w": 0.0,
+    "dose": 1.0,
 }  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def test_conditions_inside_are_accepted(conditions: Conditions):
     ("conditions", "message"),
     [
         (GOOD | {"t": 90.0}, "'t' lies between 20 and 80 degC; got 90"),
-        (GOOD | {"c": 0.2}, r"one of \[0.1, 0.3\] mol/L; got 0.2. The nearest is 0.[13]"),
+        (GOOD | {"c": 0.2}, r"of \[0.1, 0.3\] mol/L; got 0.2. The nearest is 0.[13]"),
         (GOOD | {"base": "KOac"}, "got 'KOac'. Did you mean 'KOAc'"),
         (GOOD | {"t": "warm"}, "takes numbers; got 'warm'"),
         (without("t"), "'t' has none"),
@@ -72,8 +73,8 @@ def test_conditions_inside_are_accepted(conditions: Conditions):
         (GOOD | {"m.a": 0.4, "m.b": 0.3, "m.w": 0.3}, "differ from zero; got 3"),
     ],
     ids=[
-        "bounds", "level", "name", "text", "missing", "missing-active", "unknown", "sum",
-        "part", "inactive", "exclude", "linear", "cardinality",
+        "bounds", "level", "name", "text", "missing", "missing-active", "unknown",
+        "sum", "part", "inactive", "exclude", "linear", "cardinality",
     ],
 )  # fmt: skip
 def test_conditions_outside_are_refused(conditions: Conditions, message: str):
