@@ -1,9 +1,9 @@
 """Units of measurement: read, checked and converted by pint; one registry.
 
 A unit is written as in a protocol: `mol/L`, `umol/L`, `degC`, `percent`, `kcal/mol`,
-`nm`, `fraction`, `absorbance`. Logarithms (`log10(mol/L)`, `logS`, `pIC50`) are units of
-their own: they convert to nothing but themselves, because only the scientist knows the
-concentration that they refer to.
+`nm`, `fraction`, `absorbance`. Logarithms (`log10(mol/L)`, `logS`, `pIC50`) are units
+of their own: they convert to nothing but themselves, because only the scientist knows
+the concentration that they refer to.
 """
 
 import functools
@@ -26,7 +26,8 @@ _SPELLINGS = {
     "°F": "degF", "K": "kelvin",
     "M": "mol/L", "mM": "mmol/L", "uM": "umol/L", "nM": "nmol/L", "pM": "pmol/L",
     "molar": "mol/L",
-    "AU": "absorbance", "a.u.": "absorbance", "OD": "absorbance", "mAU": "milliabsorbance",
+    "AU": "absorbance", "a.u.": "absorbance", "OD": "absorbance",
+    "mAU": "milliabsorbance",
     "1": "dimensionless", "-": "dimensionless", "unitless": "dimensionless",
     "hr": "h", "hrs": "h", "hours": "h", "mins": "min", "sec": "s", "secs": "s",
     "Å": "angstrom", "A": "angstrom", "ul": "uL", "ml": "mL", "l": "L",
@@ -81,7 +82,7 @@ def check_unit(text: str) -> str:
             unit = _registry().parse_units(_with_powers(written))
         except Exception:  # noqa: BLE001 - pint lets its tokeniser's errors through
             unit = None
-    if unit is None or unit.dimensionless and str(unit) == "dimensionless":
+    if unit is None or str(unit) == "dimensionless":
         raise UnitError(
             f"A unit is one that pint knows, such as mol/L, degC or percent; got "
             f"{text!r}. {suggest(text, _KNOWN)}"
@@ -93,8 +94,8 @@ def convert(values: ArrayLike, source: str, target: str) -> NDArray[np.float64]:
     """Convert numbers, any shape, from one unit to another; NaN stays NaN.
 
     Raises:
-        UnitError: If a unit is unknown, the two measure different things, or just one of
-            them is a logarithm.
+        UnitError: If a unit is unknown, the two measure different things, or just one
+            of them is a logarithm.
     """
     numbers = np.asarray(values, dtype=float)
     have, want = check_unit(source), check_unit(target)
@@ -102,8 +103,8 @@ def convert(values: ArrayLike, source: str, target: str) -> NDArray[np.float64]:
         return numbers.copy()
     if _LOGARITHM.fullmatch(have) or _LOGARITHM.fullmatch(want):
         raise UnitError(
-            f"A logarithm converts to nothing but itself; got {source!r} to {target!r}. "
-            "Take the power or the logarithm in the table first."
+            f"A logarithm converts to nothing but itself; got {source!r} to "
+            f"{target!r}. Take the power or the logarithm in the table first."
         )
     import pint
 

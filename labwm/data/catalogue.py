@@ -25,7 +25,6 @@ from labwm.schema.record import Name, Record, Sha256
 from labwm.settings import cache_folder, data_mirror, shipped
 
 PUBLIC_ADDRESS = "https://raw.githubusercontent.com"
-TIMEOUT_SECONDS = 60
 
 
 class CatalogueFile(Record):
@@ -172,7 +171,6 @@ def _download(file: CatalogueFile, address: str) -> Path:
     import requests
 
     folder = cache_folder() / "data" / Path(file.relative).parent
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(
@@ -181,7 +179,6 @@ def _download(file: CatalogueFile, address: str) -> Path:
                 known_hash=f"sha256:{file.sha256}",
                 fname=Path(file.relative).name,
                 path=folder,
-                downloader=downloader,
             )
         )
     except ValueError as error:

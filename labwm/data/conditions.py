@@ -1,6 +1,6 @@
 """Read the conditions of every row of a table, by the protocol's columns.
 
-Shapes: `n` rows. A cell that cannot be read becomes a problem of its row, never a guess.
+Shapes: `n` rows. A cell that cannot be read becomes a problem of its row, no guess.
 """
 
 from collections.abc import Callable

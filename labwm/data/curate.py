@@ -224,7 +224,7 @@ def _same(molecules: Sequence[MoleculeFinding]) -> tuple[SameMolecule, ...]:
 def _with_one_writing(
     measurements: Sequence[Measurement], same: Sequence[SameMolecule]
 ) -> tuple[Measurement, ...]:
-    """Return all measurements with one writing per molecule, replicates numbered anew."""
+    """Return all measurements, one writing per molecule, replicates counted anew."""
     chosen = {
         (group.parameter, written): group.inputs[0]
         for group in same

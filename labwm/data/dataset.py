@@ -80,7 +80,7 @@ def to_dataset(
 def measurements_of(dataset: "xr.Dataset") -> tuple[Measurement, ...]:
     """Return the measurements that `to_dataset` laid out, equal and in their order."""
     rows = dataset["_row"].values
-    grids = {name: dataset[name].values for name in dataset.variables}
+    grids = {str(name): dataset[name].values for name in dataset.variables}
     texts = set(dataset.attrs["texts"])
     conditions = [
         _condition_row(dataset.attrs["conditions"], grids, texts, e)
@@ -248,7 +248,7 @@ def _value(grids: dict[str, NDArray[Any]], name: str, e: int, r: int) -> Value |
     )
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | NDArray[Any]) -> float | None:
     return None if np.isnan(value) else float(value)
 
 

@@ -35,8 +35,8 @@ def read_library(parameter: MoleculeParameter, folder: Path, place: str) -> Libr
     path = folder / (parameter.library or "")
     if not path.is_file():
         raise ProtocolError(
-            f"{place}: the library of {parameter.name!r} is a file beside the protocol; "
-            f"got {parameter.library!r}, and {path} does not exist. Put it there."
+            f"{place}: the library of {parameter.name!r} is a file beside the "
+            f"protocol; got {parameter.library!r}, and {path} is absent. Put it there."
         )
     if path.suffix.lower() == ".smi":
         return _smi(path, place)

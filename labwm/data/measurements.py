@@ -32,8 +32,8 @@ def measurements_from_table(
 ) -> tuple[tuple[Measurement, ...], ImportReport]:
     """Read every row of a table as one measurement.
 
-    Rows of equal conditions are replicates, numbered in the order of the file. A readout
-    whose cell cannot be read keeps its row, with the status `unreadable`.
+    Rows of equal conditions are replicates, numbered in the order of the file. A
+    readout whose cell cannot be read keeps its row, with the status `unreadable`.
 
     Args:
         table: From `read_table` or `load_table`.
@@ -50,7 +50,7 @@ def measurements_from_table(
         InvalidInputError: If a readout is a curve.
     """
     _refuse_curves(protocol)
-    # Readouts first: an absent column or a wrong unit is told before molecules are read.
+    # Readouts first: an absent column or a wrong unit is told before molecules.
     cells = [_values(table, readout) for readout in protocol.readouts]
     conversions = [
         text for readout in protocol.readouts if (text := _conversion(table, readout))

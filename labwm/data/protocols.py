@@ -55,8 +55,8 @@ def protocol_path(name_or_path: str | Path) -> Path:
     if path.suffix in SUFFIXES or path.parent != Path():
         if not path.is_file():
             raise UnavailableError(
-                f"A protocol is a readable YAML file; got {path}, which does not exist. "
-                "Check the path, or name a shipped protocol."
+                f"A protocol is a readable YAML file; got {path}, which does not "
+                "exist. Check the path, or name a shipped protocol."
             )
         return path
     for relative in (f"protocols/{path}.yaml", f"protocols/{path}/protocol.yaml"):

@@ -27,8 +27,15 @@ TOLERANCE = 1e-9
 class Rule(Seam):
     """A constraint over finite parameters."""
 
-    names: frozenset[str]
-    start: State
+    @property
+    def names(self) -> frozenset[str]:
+        """Names whose values it reads."""
+        ...
+
+    @property
+    def start(self) -> State:
+        """State before the first value."""
+        ...
 
     def step(self, state: State, name: str, value: Level | None) -> tuple[bool, State]:
         """Read one value (None: inactive); return (still possible, next state)."""

@@ -10,11 +10,12 @@ from labwm.schema import (
     CategoricalParameter,
     Conditions,
     MoleculeParameter,
+    Parameter,
     Protocol,
 )
 from labwm.space.levels import levels_of
 from labwm.space.questions import Observations, Questions
-from labwm.space.walk import Walk, walk_of
+from labwm.space.walk import MAX_STATES, Walk, walk_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,14 @@ def n_points(protocol: Protocol) -> Count:
     """
     if not is_finite(protocol):
         return Count(None)
-    return Count(walk_of(protocol).count())
+    walk = walk_of(protocol)
+    if (n := walk.count()) is None:
+        raise SpaceError(
+            f"A constrained space is counted through at most {MAX_STATES} partial sums; "
+            f"got more. Without constraints it has {walk.product_size()} points. "
+            "Coarsen the levels, or sample the space."
+        )
+    return Count(n)
 
 
 def is_finite(protocol: Protocol) -> bool:
@@ -96,9 +104,7 @@ def with_levels(protocol: Protocol, questions: Questions) -> Protocol:
     """
     found: dict[str, tuple[str, ...]] = {}
     for parameter in protocol.parameters:
-        if isinstance(parameter, CategoricalParameter) and parameter.levels is None:
-            found[parameter.name] = _texts(questions, parameter.name)
-        elif isinstance(parameter, MoleculeParameter) and not _has_source(parameter):
+        if _lacks_levels(parameter):
             found[parameter.name] = _texts(questions, parameter.name)
     return fill_levels(protocol, found)
 
@@ -117,8 +123,13 @@ def fill_levels(protocol: Protocol, levels: Mapping[str, Sequence[str]]) -> Prot
     return Protocol.model_validate(content)
 
 
-def _has_source(parameter: MoleculeParameter) -> bool:
-    return bool(parameter.smiles or parameter.library or parameter.building_blocks)
+def _lacks_levels(parameter: Parameter) -> bool:
+    if isinstance(parameter, CategoricalParameter):
+        return parameter.levels is None
+    if isinstance(parameter, MoleculeParameter):
+        sources = (parameter.smiles, parameter.library, parameter.building_blocks)
+        return not any(sources)
+    return False
 
 
 def _texts(questions: Questions, name: str) -> tuple[str, ...]:
