@@ -3,19 +3,18 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from labwm.store import Ledger
 from tests.unit.store.conftest import open_campaign
-
-# The fixtures of the store's own tests: ledgers on both databases.
-pytest_plugins: list[str] = []
 
 WRITER = """
 import sys
@@ -63,7 +62,6 @@ class Writer:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.wait_for("ready")
 
     def go(self) -> None:
         assert self.process.stdin
@@ -106,6 +104,8 @@ def opened(ledger: Ledger, protocol) -> Iterator[Ledger]:
 def test_eight_writers_keep_one_chain_whole(opened: Ledger, url: str):
     writers = [Writer(url, f"w{i}", 20) for i in range(8)]
     for writer in writers:
+        writer.wait_for("ready")
+    for writer in writers:
         writer.go()
     for writer in writers:
         writer.finish()
@@ -122,6 +122,7 @@ def test_a_writer_killed_in_a_transaction_leaves_all_or_nothing(
     opened: Ledger, url: str, moment: str, n_stored: int
 ):
     writer = Writer(url, "victim", 1, moment)
+    writer.wait_for("ready")
     writer.go()
     writer.wait_for("here")
     writer.kill()
@@ -137,6 +138,7 @@ def test_writers_killed_at_random_moments_leave_whole_transactions(
     stored = 0
     for i in range(4):
         writer = Writer(url, f"victim-{i}", 100_000)
+        writer.wait_for("ready")
         writer.go()
         time.sleep(rng.uniform(0.01, 0.4))
         writer.kill()
@@ -161,9 +163,13 @@ except StoreError as error:
 """
 
 
-def test_on_a_full_disk_the_ledger_stays_whole(opened: Ledger, url: str):
-    if not url.startswith("sqlite"):
-        pytest.skip("the disk of a PostgreSQL server is the server's care")
+def test_on_a_full_disk_the_ledger_stays_whole(
+    sqlite_template: Path, tmp_path: Path, protocol
+):
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.db')}"
+    opened = Ledger.open(url)
+    open_campaign(opened, protocol, "boil")
+    opened.close()
     done = subprocess.run(
         [sys.executable, "-c", FILLER, url],
         capture_output=True,

@@ -21,7 +21,8 @@ def test_a_key_opens_for_its_principal_until_revoked(ledger: Ledger):
     ledger.revoke_key(holder.key_id)
     with pytest.raises(UnauthenticatedError, match="unknown or revoked"):
         ledger.authenticate(secret)
-    assert [key.is_revoked for key in ledger.keys()] == [True]
+    (listed,) = ledger.keys()
+    assert listed.is_revoked
     with pytest.raises(NotFoundError, match="none is called 'nope'"):
         ledger.revoke_key("nope")
 
@@ -35,7 +36,7 @@ def test_a_second_key_can_replace_the_first(ledger: Ledger):
 
 def test_an_agent_never_turns_into_a_person(ledger: Ledger):
     ledger.create_key("bot-1", kind="agent", scopes=[])
-    with pytest.raises(DuplicateError, match="'bot-1' is a agent|stays of one kind"):
+    with pytest.raises(DuplicateError, match="'bot-1' is of kind agent"):
         ledger.create_key("bot-1", kind="person", scopes=["approve"])
 
 
