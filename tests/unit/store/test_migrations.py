@@ -19,7 +19,7 @@ from labwm.errors import (
     StoreError,
     UnavailableError,
 )
-from labwm.store import Ledger
+from labwm.store import Ledger, shown_address
 from labwm.store.engine import connect, writing
 from labwm.store.machine_tables import metadata
 from labwm.store.migrate import alembic_config, backup, current_revision, upgrade
@@ -90,6 +90,8 @@ def test_a_password_is_never_shown():
     with pytest.raises(InvalidInputError) as caught:
         Ledger.open("mysql://me:hunter2@localhost/labwm")
     assert "hunter2" not in str(caught.value)
+    shown = shown_address("postgresql://me:hunter2@localhost/labwm")
+    assert shown == "postgresql+psycopg://me:***@localhost/labwm"
 
 
 def test_a_file_of_something_else_is_named_as_such(tmp_path: Path):
