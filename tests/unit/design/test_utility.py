@@ -65,9 +65,7 @@ def test_area_improvement_is_the_mean_of_drawn_gains():
     reference = np.array([0.0, -4.0])
     front = np.array([[3.0, -3.0], [2.0, -1.5], [1.0, -0.5], [0.5, -3.5]])
     mean, sd = np.array([[2.4, 1.2]]), np.array([[0.7, 0.9]])
-    exact = AreaImprovement((UP, DOWN), reference).log_gain(
-        mean[None], sd, front[None]
-    )
+    exact = AreaImprovement((UP, DOWN), reference).log_gain(mean[None], sd, front[None])
     z = np.random.default_rng(1).normal(size=(6000, 2))
     before = hypervolume(front, reference)
     points = (mean + sd * z) * [1.0, -1.0]
