@@ -1,13 +1,13 @@
 """A private PostgreSQL server for a test session, from Debian's `postgresql`."""
 
+import atexit
+import functools
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -83,13 +83,13 @@ class PostgresServer:
             raise RuntimeError(f"{program} failed:\n{text}")
 
 
-@contextmanager
-def running_postgres(bin_folder: Path) -> Iterator[PostgresServer]:
+@functools.cache
+def running_postgres(bin_folder: Path) -> PostgresServer:
+    """Start the one server of this process; it stops when the process ends."""
     # Directly under the system's folder: a socket's path is short or refused.
-    with tempfile.TemporaryDirectory(prefix="labwm-pg-") as folder:
-        server = PostgresServer(bin_folder, Path(folder))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    folder = Path(tempfile.mkdtemp(prefix="labwm-pg-"))
+    server = PostgresServer(bin_folder, folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server.start()
+    atexit.register(server.stop)
+    return server

@@ -1,5 +1,6 @@
 """The ledger and the object store: the one stateful place."""
 
+from labwm.store.engine import shown_address
 from labwm.store.ledger import Ledger
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
 from labwm.store.objects import ObjectStore, open_objects
@@ -29,4 +30,5 @@ __all__ = [
     "WellState",
     "Writer",
     "open_objects",
+    "shown_address",
 ]

@@ -19,6 +19,9 @@ from labwm.store.tables import events
 GENESIS: Final = "0" * 64
 """What the first event of a chain follows."""
 
+BLOCK: Final = 500
+"""Rows or names handled in one query."""
+
 Json = dict[str, Any]
 _HASHED = ("campaign_id", "seq", "kind", "body", "at", "actor", "token", "prev_sha256")
 
@@ -90,20 +93,25 @@ def walk_chain(
         IntegrityError: At the first event that is missing, moved or altered.
     """
     expected, previous = 0, GENESIS
-    rows = connection.execution_options(yield_per=1000).execute(
-        select(events).where(events.c.campaign_id == campaign_id).order_by(events.c.seq)
+    query = (
+        select(events)
+        .where(events.c.campaign_id == campaign_id)
+        .order_by(events.c.seq)
+        .execution_options(yield_per=BLOCK)
     )
-    for row in rows.mappings():
-        whole = (
-            row["seq"] == expected
-            and row["prev_sha256"] == previous
-            and row["sha256"] == event_sha256(dict(row))
-        )
-        if not whole:
-            raise IntegrityError(
-                "Each event follows the one before and matches its digest; event "
-                f"{row['seq']} of {campaign_id!r} does not (expected number "
-                f"{expected}). Restore a backup: the ledger was altered from outside."
+    with connection.execute(query) as rows:
+        for row in rows.mappings():
+            whole = (
+                row["seq"] == expected
+                and row["prev_sha256"] == previous
+                and row["sha256"] == event_sha256(dict(row))
             )
-        yield row["seq"], row["kind"], row["body"]
-        expected, previous = row["seq"] + 1, row["sha256"]
+            if not whole:
+                raise IntegrityError(
+                    "Each event follows the one before and matches its digest; event "
+                    f"{row['seq']} of {campaign_id!r} does not (expected number "
+                    f"{expected}). Restore a backup: the ledger was altered from "
+                    "outside."
+                )
+            yield row["seq"], row["kind"], row["body"]
+            expected, previous = row["seq"] + 1, row["sha256"]

@@ -23,11 +23,9 @@ from labwm.schema import (
     sha256_of,
 )
 from labwm.store import tables
-from labwm.store.chain import Author, append_event
+from labwm.store.chain import BLOCK, Author, append_event
 
 Columns = dict[str, Any]
-BLOCK: Final = 500
-"""Names asked for in one query."""
 
 
 class Draft(Record):

@@ -64,6 +64,15 @@ def connect(url: str) -> Engine:
     return engine
 
 
+def shown_address(url: str) -> str:
+    """Return a database's address for people: a password in it is hidden.
+
+    Raises:
+        InvalidInputError: If the address is of neither database.
+    """
+    return _address(url).render_as_string(hide_password=True)
+
+
 def writing(engine: Engine) -> Engine:
     """Return the engine with transactions that take the write lock at their start.
 

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
 from labwm.schema import Measurement, Status
 from labwm.store import datasets
-from labwm.store.chain import Author
+from labwm.store.chain import BLOCK, Author
 from labwm.store.content import (
-    BLOCK,
     OBSERVATIONS,
     Columns,
     append_new,

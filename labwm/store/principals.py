@@ -45,7 +45,7 @@ def create_key(
         connection.execute(insert(principals), {"name": name, "kind": kind, "at": now})
     elif known != kind:
         raise DuplicateError(
-            f"A principal stays of one kind; {name!r} is a {known}, got {kind}. "
+            f"A principal stays of one kind; {name!r} is of kind {known}, got {kind}. "
             "Choose another name."
         )
     secret = PREFIX + secrets.token_urlsafe(32)

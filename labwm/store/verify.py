@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from labwm.errors import IntegrityError
 from labwm.schema import Job
 from labwm.store import queries
-from labwm.store.chain import Json, walk_chain
+from labwm.store.chain import BLOCK, Json, walk_chain
 from labwm.store.content import (
     CONTENTS,
     JOBS,
@@ -92,19 +92,21 @@ def _verify_content(
     connection: Connection, campaign_id: str, content: Content, claims: Claims
 ) -> int:
     table = content.table
-    rows = connection.execution_options(yield_per=1000).execute(
+    query = (
         select(table)
         .where(table.c.campaign_id == campaign_id)
         .order_by(table.c.event_seq)
+        .execution_options(yield_per=BLOCK)
     )
     n_rows, covered = 0, set[int]()
-    for seq, group in groupby(rows.mappings(), key=lambda row: row["event_seq"]):
-        digests = [_verified_digest(campaign_id, content, dict(row)) for row in group]
-        claim = {"n": len(digests), "sha256": digest_of_records(digests)}
-        if claims.get(seq) != (content.kind, claim):
-            raise _refuse(campaign_id, f"table {table.name!r} under event {seq}")
-        n_rows += len(digests)
-        covered.add(seq)
+    with connection.execute(query) as rows:
+        for seq, group in groupby(rows.mappings(), key=lambda row: row["event_seq"]):
+            digests = [_verified_digest(campaign_id, content, dict(r)) for r in group]
+            claim = {"n": len(digests), "sha256": digest_of_records(digests)}
+            if claims.get(seq) != (content.kind, claim):
+                raise _refuse(campaign_id, f"table {table.name!r} under event {seq}")
+            n_rows += len(digests)
+            covered.add(seq)
     _refuse_uncovered(campaign_id, content.kind, covered, claims)
     return n_rows
 
