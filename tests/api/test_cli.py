@@ -139,6 +139,12 @@ def test_a_campaign_runs_to_its_end_and_tells_what_to_type_next(desk):
     assert desk.run("doctor").returncode == 0
 
 
+def test_a_shipped_protocol_plays_the_public_set_of_its_name(desk, mirror):
+    words = ("campaign", "start", "direct_arylation", "--budget", 4, "--batch-size", 2)
+    assert "4 of 4 measured" in desk.do(*words, "--policy", "random")
+    assert desk.status("direct-arylation")["spec"]["data"] == "direct_arylation"
+
+
 def test_a_campaign_is_opened_without_waiting(desk):
     file = desk.folder / "status.json"
     desk.do("campaign", "start", "free.yaml", *TABLE, "--no-wait", "--name", "later")

@@ -87,7 +87,7 @@ def launched(desk: Site) -> Iterator[Launched]:
 def test_up_starts_revives_and_stops_everything(launched: Launched, desk: Site):
     until(
         lambda: "Ready" in launched.text or launched.process.poll() is not None,
-        seconds=180,
+        seconds=240,
         what="labwm up",
     )
     assert "Ready" in launched.text, launched.text
