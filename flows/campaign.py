@@ -42,7 +42,7 @@ def run_campaign(spec: CampaignSpec) -> State:
 
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
-    """Move every open campaign until each waits; scheduled, and rung when results come."""
+    """Move every open campaign until each waits; on a schedule and by doorbell."""
     moved = 0
     for campaign_id in campaign.open_ids():
         while (step := advance(campaign_id)).is_moving:

@@ -149,5 +149,5 @@ def test_scores_refuse_what_they_cannot_pair(y: list, mean: list, problem: str):
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 90.0])
 def test_levels_lie_between_zero_and_one(level: float):
-    with pytest.raises(InvalidInputError, match="Write 0.9 for 90 %"):
+    with pytest.raises(InvalidInputError, match=r"Write 0\.9 for 90"):
         scores.interval_score([1.0], [0.0], [2.0], level=level)

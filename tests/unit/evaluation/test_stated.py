@@ -24,7 +24,8 @@ from labwm.schema import (
 @pytest.fixture
 def protocol() -> Protocol:
     return parse_protocol(
-        "name: p\nversion: 1\nparameters: [{name: x, kind: continuous, bounds: [0, 1]}]\n"
+        "name: p\nversion: 1\n"
+        "parameters: [{name: x, kind: continuous, bounds: [0, 1]}]\n"
         "readouts: [{name: y, unit: percent}]\n"
         "objectives: [{readout: y, goal: maximise}]\n"
     )
