@@ -300,3 +300,17 @@ def test_a_defect_shows_its_traceback(desk):
     assert done.returncode == 1
     assert "RuntimeError: boom" in done.stderr
     assert "error[unexpected]" in done.stderr
+
+
+def test_a_first_protocol_is_written_with_its_reasons_and_is_valid(desk):
+    words = ("protocol", "init", "table.csv", "--target", "yield", "--output")
+    told = desk.do(*words, "mine.yaml")
+    assert "heat" in told
+    assert "because" in told
+    assert "valid" in desk.do("protocol", "validate", "mine.yaml")
+    assert desk.run(*words, "mine.yaml").returncode == 4
+    printed = desk.do("protocol", "init", "table.csv", "--target", "yield")
+    assert "heat" in printed
+    unknown = desk.run("protocol", "init", "table.csv", "--target", "yeild")
+    assert unknown.returncode == 2
+    assert "yield" in unknown.stderr

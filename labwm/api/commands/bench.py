@@ -28,6 +28,7 @@ Models = Annotated[
     Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
 ]
 _SCORES = ("rmse", "r2", "spearman", "nlpd", "crps", "coverage90", "seconds")
+_MOST_COLUMNS = 6
 _SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
 
 
@@ -164,9 +165,8 @@ def _show(found: "BenchTable", protocol: "Protocol") -> None:
     rows = [row for row in found.rows if row.metric == metric]
     ends = sorted({row.at for row in rows if isinstance(row.at, int | float)})
     budget = ends[-1]
-    shown = sorted(
-        {min(ends, key=lambda at: abs(at - share * budget)) for share in _SHARES}
-    )
+    nearest = {min(ends, key=lambda at: abs(at - share * budget)) for share in _SHARES}
+    shown = ends if len(ends) <= _MOST_COLUMNS else sorted(nearest)
     names = list(dict.fromkeys(row.name for row in rows))
     by_place = {(row.name, row.at): row for row in rows}
     table(
@@ -204,5 +204,5 @@ def _cell(row: "Row | None") -> str:
     if row is None or row.mean is None:
         return "–"
     if row.n == 0 or row.low is None or row.high is None:
-        return f"{row.mean:.3g}"
-    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
+        return f"{row.mean:.4g}"
+    return f"{row.mean:.4g} [{row.low:.4g}, {row.high:.4g}]"
