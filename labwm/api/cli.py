@@ -48,6 +48,7 @@ _COMMANDS: Final = {
     ),
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
+        _Command("predict", "bench:predict", "How well do models predict new rows?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),

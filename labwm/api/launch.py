@@ -17,7 +17,7 @@ from labwm.api.ports import LOOPBACK, refuse_taken
 from labwm.api.prefect_server import PrefectServer
 from labwm.errors import UnavailableError
 
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 180.0
 MOST_RESTARTS: Final = 3
 Say = Callable[[str], None]
 

@@ -139,6 +139,12 @@ def test_a_campaign_runs_to_its_end_and_tells_what_to_type_next(desk):
     assert desk.run("doctor").returncode == 0
 
 
+def test_a_shipped_protocol_plays_the_public_set_of_its_name(desk, mirror):
+    words = ("campaign", "start", "direct_arylation", "--budget", 4, "--batch-size", 2)
+    assert "4 of 4 measured" in desk.do(*words, "--policy", "random")
+    assert desk.status("direct-arylation")["spec"]["data"] == "direct_arylation"
+
+
 def test_a_campaign_is_opened_without_waiting(desk):
     file = desk.folder / "status.json"
     desk.do("campaign", "start", "free.yaml", *TABLE, "--no-wait", "--name", "later")
@@ -294,3 +300,17 @@ def test_a_defect_shows_its_traceback(desk):
     assert done.returncode == 1
     assert "RuntimeError: boom" in done.stderr
     assert "error[unexpected]" in done.stderr
+
+
+def test_a_first_protocol_is_written_with_its_reasons_and_is_valid(desk):
+    words = ("protocol", "init", "table.csv", "--target", "yield", "--output")
+    told = desk.do(*words, "mine.yaml")
+    assert "heat" in told
+    assert "because" in told
+    assert "valid" in desk.do("protocol", "validate", "mine.yaml")
+    assert desk.run(*words, "mine.yaml").returncode == 4
+    printed = desk.do("protocol", "init", "table.csv", "--target", "yield")
+    assert "heat" in printed
+    unknown = desk.run("protocol", "init", "table.csv", "--target", "yeild")
+    assert unknown.returncode == 2
+    assert "yield" in unknown.stderr

@@ -1,5 +1,6 @@
-"""`labwm bench optimize`: what a campaign would have found on a table."""
+"""`labwm bench optimize|predict`: policies and models on a table."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -22,6 +23,12 @@ Policies = Annotated[
     list[str],
     Parameter(name="--policy", negative=(), help="Policy to compare; repeatable."),
 ]
+Models = Annotated[
+    list[str],
+    Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
+]
+_SCORES = ("rmse", "r2", "spearman", "nlpd", "crps", "coverage90", "seconds")
+_MOST_COLUMNS = 6
 _SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
 
 
@@ -57,14 +64,54 @@ def optimize(  # noqa: PLR0913 one argument per flag
     plan = Plan(batch or rules.lab.batch_size, budget, n_initial)
     wanted = OptimizeSettings(plan, tuple(policy), seeds, jobs=jobs)
     with _progress() as shown:
-        bar = shown.add_task("starting")
-
-        def tell(what: str, n_done: int, n_all: int) -> None:
-            shown.update(bar, description=what, completed=n_done, total=n_all)
-
-        found = bench_optimize(rules, measurements, wanted, data=data, progress=tell)
+        found = bench_optimize(
+            rules, measurements, wanted, data=data, progress=_teller(shown)
+        )
     write_json(json, found.to_json())
     _show(found, rules)
+
+
+def predict(  # noqa: PLR0913 one argument per flag
+    *,
+    data: str,
+    protocol: str | None = None,
+    model: Models = ["default", "random_forest", "mean"],  # noqa: B006 only read
+    split: str = "random",
+    readout: str | None = None,
+    seeds: int = 10,
+    json: Json = None,
+) -> None:
+    """Score models on rows that they did not see.
+
+    Parameters
+    ----------
+    data: Catalogue name or table.
+    protocol: Name or file; the catalogue's protocol of the data when not given.
+    split: random, or a file with the columns row, fold, role.
+    readout: Which one is scored; that of the first objective when not given.
+    seeds: Random splits.
+    """
+    refuse_unwritable(json)
+    rules, measurements = material(data, protocol)
+    from labwm.evaluation.predict import PredictSettings, bench_predict
+
+    wanted = PredictSettings(tuple(model), split, seeds, readout)
+    with _progress() as shown:
+        found = bench_predict(
+            rules, measurements, wanted, data=data, progress=_teller(shown)
+        )
+    write_json(json, found.to_json())
+    names = list(dict.fromkeys((row.name, row.at) for row in found.rows))
+    by_name = {(row.name, row.at, row.metric): row for row in found.rows}
+    table(
+        *("model", "split", *_SCORES),
+        title=f"mean [95 % interval] over {found.seeds} seeds",
+        rows=[
+            (*name, *(_cell(by_name.get((*name, score))) for score in _SCORES))
+            for name in names
+        ],
+    )
+    out.print(f"data sha256 {found.data_sha256}", markup=False)
 
 
 def material(
@@ -104,14 +151,22 @@ def _progress() -> Progress:
     )
 
 
+def _teller(shown: Progress) -> Callable[[str, int, int], None]:
+    bar = shown.add_task("starting")
+
+    def tell(what: str, n_done: int, n_all: int) -> None:
+        shown.update(bar, description=what, completed=n_done, total=n_all)
+
+    return tell
+
+
 def _show(found: "BenchTable", protocol: "Protocol") -> None:
     metric = "hypervolume" if len(protocol.objectives) > 1 else "best"
     rows = [row for row in found.rows if row.metric == metric]
     ends = sorted({row.at for row in rows if isinstance(row.at, int | float)})
     budget = ends[-1]
-    shown = sorted(
-        {min(ends, key=lambda at: abs(at - share * budget)) for share in _SHARES}
-    )
+    nearest = {min(ends, key=lambda at: abs(at - share * budget)) for share in _SHARES}
+    shown = ends if len(ends) <= _MOST_COLUMNS else sorted(nearest)
     names = list(dict.fromkeys(row.name for row in rows))
     by_place = {(row.name, row.at): row for row in rows}
     table(
@@ -149,5 +204,5 @@ def _cell(row: "Row | None") -> str:
     if row is None or row.mean is None:
         return "–"
     if row.n == 0 or row.low is None or row.high is None:
-        return f"{row.mean:.3g}"
-    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
+        return f"{row.mean:.4g}"
+    return f"{row.mean:.4g} [{row.low:.4g}, {row.high:.4g}]"

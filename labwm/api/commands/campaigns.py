@@ -48,7 +48,8 @@ def start(  # noqa: PLR0913 one argument per flag
     ----------
     protocol: Name of a shipped protocol, or a protocol file.
     name: Name of the campaign; the protocol's name when not given.
-    data: Catalogue name or table that replay plays or virtual learns.
+    data: Catalogue name or table that replay plays or virtual learns; the
+        catalogue's set of the protocol's name when not given.
     lab: protocol, virtual, replay or xtb.
     budget: Experiments to measure in all.
     batch_size: Experiments per round; the protocol's when not given.
@@ -59,7 +60,7 @@ def start(  # noqa: PLR0913 one argument per flag
     fields = {
         "name": name or campaign_name(protocol),
         "protocol": protocol,
-        "data": data,
+        "data": data or data_of(protocol, lab),
         "lab": lab,
         "budget": budget,
         "batch_size": batch_size,
@@ -136,6 +137,17 @@ def campaign_name(protocol: str) -> str:
     'xtb-dyes'
     """
     return re.sub(r"[^a-z0-9]+", "-", Path(protocol).stem.lower()).strip("-")[:40]
+
+
+def data_of(protocol: str, lab: str | None) -> str | None:
+    """Return the catalogue's set of a protocol's name, for a lab that needs a table."""
+    from labwm.data.catalogue import catalogue
+    from labwm.data.protocols import load_protocol
+
+    rules = load_protocol(protocol)
+    adapter = lab if lab not in {None, "protocol"} else rules.lab.adapter
+    entry = catalogue().get(rules.name) if adapter in {"replay", "virtual"} else None
+    return entry.name if entry and entry.reader == "table" else None
 
 
 def _advance(campaign_id: str, json: Path | None) -> int:
