@@ -8,14 +8,10 @@ from labwm.design.improvement import (
     BestImprovement,
     VolumeImprovement,
 )
-from labwm.design.utility import (
-    expected_excess,
-    log_expected_excess,
-    reference_utility,
-    utility,
-)
+from labwm.design.utility import expected_excess, log_expected_excess
 from labwm.evaluation.hypervolume import hypervolume
 from labwm.schema import Objective
+from labwm.world_model.reward import utility
 
 UP = Objective(readout="a", goal="maximise")
 DOWN = Objective(readout="b", goal="minimise")
@@ -54,20 +50,11 @@ def test_far_below_the_threshold_closer_still_ranks_higher(objective):
     assert np.all(np.diff(logs) < 0)
 
 
-def test_a_reference_is_read_on_the_goals_scale():
-    near = MATCH.model_copy(update={"reference": 0.5})
-    assert reference_utility(near) == -0.5
-    assert reference_utility(DOWN.model_copy(update={"reference": 7.0})) == -7.0
-    assert reference_utility(UP) is None
-
-
 def test_area_improvement_is_the_mean_of_drawn_gains():
     reference = np.array([0.0, -4.0])
     front = np.array([[3.0, -3.0], [2.0, -1.5], [1.0, -0.5], [0.5, -3.5]])
     mean, sd = np.array([[2.4, 1.2]]), np.array([[0.7, 0.9]])
-    exact = AreaImprovement((UP, DOWN), reference).log_gain(
-        mean[None], sd, front[None]
-    )
+    exact = AreaImprovement((UP, DOWN), reference).log_gain(mean[None], sd, front[None])
     z = np.random.default_rng(1).normal(size=(6000, 2))
     before = hypervolume(front, reference)
     points = (mean + sd * z) * [1.0, -1.0]
