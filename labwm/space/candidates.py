@@ -36,7 +36,8 @@ def candidates(protocol: Protocol, *, limit: int = 100_000, seed: int) -> Questi
     """Return every point of a space of at most `limit` points, else a sample.
 
     A larger finite space gives `limit` distinct points, each feasible point being
-    equally likely. A space with a continuous parameter gives `limit` points of a
+    equally likely. A space with a continuous parameter, or one too tangled to be
+    counted, gives `limit` points of a
     scrambled Sobol sequence, mapped on each parameter's scale, of which those that
     break a constraint are left out and replaced.
 
@@ -52,13 +53,14 @@ def candidates(protocol: Protocol, *, limit: int = 100_000, seed: int) -> Questi
     if limit < 1:
         raise SpaceError(f"A sample has at least one point; got a limit of {limit}.")
     if is_finite(protocol):
-        return _finite(protocol, finite_walk(protocol), limit, seed)
+        walk = finite_walk(protocol)
+        if (n := walk.count()) is not None:
+            return _finite(protocol, walk, n, limit, seed)
     refuse_context_constraints(protocol)
     return _sampled(protocol, limit, seed)
 
 
-def _finite(protocol: Protocol, walk: Walk, limit: int, seed: int) -> Questions:
-    n = walk.count()
+def _finite(protocol: Protocol, walk: Walk, n: int, limit: int, seed: int) -> Questions:
     if n == 0:
         raise SpaceError(
             "A space needs a feasible point; the constraints leave none of "

@@ -48,11 +48,7 @@ class Ranking:
 
 
 def ranking_of(walk: Walk) -> Ranking:
-    """Number the feasible points; costs `states x levels` like counting.
-
-    Raises:
-        SpaceError: If the constraints leave too many distinct partial sums.
-    """
+    """Number the points of a walk that can be counted; costs as much as counting."""
     n_axes = len(walk.axes)
     found: list[dict[Node, list[Branch]]] = []
     layer = [walk.root()]
@@ -61,7 +57,6 @@ def ranking_of(walk: Walk) -> Ranking:
         layer = list(
             {child: None for group in found[i].values() for _, child, _ in group}
         )
-        walk.refuse_too_many(len(layer))
     below: dict[Node, int] = dict.fromkeys(layer, 1)
     for i in reversed(range(n_axes)):
         found[i] = {

@@ -15,7 +15,7 @@ from labwm.schema import (
 )
 from labwm.space.levels import levels_of
 from labwm.space.questions import Observations, Questions
-from labwm.space.walk import Walk, walk_of
+from labwm.space.walk import MAX_STATES, Walk, walk_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,14 @@ def n_points(protocol: Protocol) -> Count:
     """
     if not is_finite(protocol):
         return Count(None)
-    return Count(walk_of(protocol).count())
+    walk = walk_of(protocol)
+    if (n := walk.count()) is None:
+        raise SpaceError(
+            f"A constrained space is counted through at most {MAX_STATES} partial sums; "
+            f"got more. Without constraints it has {walk.product_size()} points. "
+            "Coarsen the levels, or sample the space."
+        )
+    return Count(n)
 
 
 def is_finite(protocol: Protocol) -> bool:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from labwm.errors import SpaceError
 from labwm.schema import Conditions, Protocol
 from labwm.space.levels import Axis, Level, finite_axes, is_level
 from labwm.space.rules import Rule, State, refuse_context_constraints, rules_for
 
-MAX_STATES = 300_000
+MAX_STATES = 100_000
 """Distinct futures kept while counting; beyond it a count would take minutes."""
 
 Memory = tuple[tuple[str, Level | None], ...]
@@ -38,11 +37,10 @@ class Walk:
         """Return the number of points if no constraint applied."""
         return math.prod(len(axis.levels) for axis in self.axes)
 
-    def count(self) -> int:
+    def count(self) -> int | None:
         """Count the feasible points exactly, at a cost of `states x levels`.
 
-        Raises:
-            SpaceError: If the constraints leave too many distinct partial sums.
+        None where the constraints leave more than `MAX_STATES` distinct partial sums.
         """
         layer: dict[Node, int] = {self.root(): 1}
         for i in range(len(self.axes)):
@@ -50,7 +48,8 @@ class Walk:
             for node, n in layer.items():
                 for _, child, multiplicity in self.branches(node, i):
                     following[child] = following.get(child, 0) + n * multiplicity
-            self.refuse_too_many(len(following))
+                if len(following) > MAX_STATES:
+                    return None
             layer = following
         return sum(layer.values())
 
@@ -135,15 +134,6 @@ class Walk:
         needed = self._needed[i]
         known = (*memory, (self.axes[i].name, value))
         return tuple((name, v) for name, v in known if name in needed)
-
-    def refuse_too_many(self, n_states: int) -> None:
-        """Refuse to keep more distinct futures than fit."""
-        if n_states > MAX_STATES:
-            raise SpaceError(
-                f"A constrained space is counted through at most {MAX_STATES} partial "
-                f"sums; got more. Without constraints it has {self.product_size()} "
-                "points. Coarsen the levels or sample the space."
-            )
 
 
 def walk_of(protocol: Protocol) -> Walk:

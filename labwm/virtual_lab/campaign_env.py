@@ -26,8 +26,6 @@ Info = dict[str, Any]
 
 REACH: Final = 100.0
 """Standard deviations of the pool at which observations are cut."""
-AT_ONCE: Final = 4096
-"""Candidates up to which a world is asked about the whole pool in one call."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,6 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         self._belief_sd = np.clip(task.belief.sd / task.scale, 0.0, REACH)
         self._episode: Episode | None = None
         self._outcomes: VirtualOutcomes | None = None
-        self._first: Observations | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -153,7 +150,7 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         self._outcomes = VirtualOutcomes(
             world, task.protocol, task.failure_rate, episode.seed
         )
-        self._episode, self._first = episode, None
+        self._episode = episode
 
     def _going_on(self) -> Episode:
         if self._episode is None or self._episode.has_ended:
@@ -173,14 +170,8 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
 
     def _measure(self, row: int, replicate: int) -> Observations:
         assert self._outcomes is not None  # an episode that goes on was entered
-        pool = self.task.pool
-        if replicate > 0 or len(pool) > AT_ONCE:
-            return self._outcomes.measure(pool.take([row]), np.array([replicate]))
-        if self._first is None:
-            # A world is pure in the question: asked about all it answers the same.
-            zeros = np.zeros(len(pool), dtype=np.int64)
-            self._first = self._outcomes.measure(pool, zeros)
-        return self._first.take([row])
+        question = self.task.pool.take([row])
+        return self._outcomes.measure(question, np.array([replicate]))
 
     def _observe(self, episode: Episode) -> Observation:
         budget, (n, m) = self.task.budget, episode.values.shape

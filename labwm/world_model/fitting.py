@@ -29,7 +29,7 @@ from labwm.world_model.marginal_likelihood import (
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure, candidates
 from labwm.world_model.surrogate import Surrogate, condition
-from labwm.world_model.training import Rows, rows_of, standard_units
+from labwm.world_model.training import Rows, canonical_rank, rows_of, standard_units
 from labwm.world_model.world import keys_of
 
 MAX_HYPER_ROWS: Final = 1000
@@ -116,7 +116,7 @@ def _fit(
     for name, own in zip(observations.readouts, rows, strict=True):
         standard_units(own, name)
     # Canonical order: what follows cannot depend on the order of the rows.
-    order = sorted(range(len(observations)), key=keys.__getitem__)
+    order = np.argsort(canonical_rank(observations.questions), kind="stable")
     seen = [observations.questions.take(order)] + ([pool] if pool is not None else [])
     tried = candidates(protocol, seen, recipe)
     encoders: dict[str, Encoder] = {}

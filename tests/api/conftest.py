@@ -10,7 +10,7 @@ from tests.api.site import Site, write_material
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Iterator[Site]:
-    """A campaign `asking` that waits for approval, one `free` that is done, four keys."""
+    """`asking` waits for approval, `free` is done; four people and agents."""
     here = Site(tmp_path_factory.mktemp("site"))
     write_material(here.folder)
     here.make_key("ada", "person", "read", "propose", "submit", "approve")

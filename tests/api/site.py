@@ -1,5 +1,7 @@
 """A home with a campaign in it, and its real server: built once, used by many tests."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
+from labwm.api.cli import run
 from tests.conftest import ROOT
 
 PROTOCOL = """\
@@ -54,6 +58,9 @@ class Site:
     folder: Path
     keys: dict[str, str] = field(default_factory=dict)
     address: str = ""
+    log: str = ""
+    """What the server said, once it has stopped."""
+    clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,15 +74,20 @@ class Site:
         return [sys.executable, "-m", "labwm.api.cli", *map(str, words)]
 
     def run(self, *words: object, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.environment | settings,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        """Run a command as the program would, in this process: torch loads once."""
+        arguments, stdout, stderr = [*map(str, words)], io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment | settings),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            try:
+                status = run(arguments)
+            except SystemExit as end:  # misuse ends the program
+                status = int(end.code or 0)
+        return subprocess.CompletedProcess(
+            arguments, status, stdout.getvalue(), stderr.getvalue()
         )
 
     def do(self, *words: object, **settings: str) -> str:
@@ -89,8 +101,12 @@ class Site:
         return self.keys[name]
 
     def http(self, name: str | None) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.keys[name]}"} if name else {}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=60)
+        if name not in self.clients:
+            headers = {"Authorization": f"Bearer {self.keys[name]}"} if name else {}
+            self.clients[name] = httpx.Client(
+                base_url=self.address, headers=headers, timeout=60
+            )
+        return self.clients[name]
 
     def status(self, campaign: str) -> dict[str, Any]:
         file = self.folder / f"{campaign}-status.json"
@@ -105,20 +121,21 @@ class Site:
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=(self.folder / "server.log").open("wb"),
+            stderr=subprocess.STDOUT,
             text=True,
         )
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             line = process.stdout.readline()
             found = re.search(r"http://127\.0\.0\.1:\d+", line)
-            assert found, (line, (self.folder / "server.log").read_text())
+            assert found, line + (process.stdout.read() if process.poll() else "")
             self.address = found[0]
             yield
         finally:
+            for client in self.clients.values():
+                client.close()
             process.terminate()
-            process.wait(20)
-            process.stdout.close()
+            self.log = process.communicate(timeout=20)[0]
 
 
 def until(condition: Any, *, seconds: float = 30, what: str = "") -> None:

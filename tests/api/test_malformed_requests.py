@@ -38,7 +38,7 @@ BODIES = {
     "wrong-types": b'{"campaign_id": {}, "experiments": "x", "n": "many"}',
     "negative": b'{"campaign_id": "free", "n": -1, "limit": -1}',
     "markup": b'{"campaign_id": "<script>alert(1)</script>"}',
-    "path": b'{"campaign_id": "../../etc/passwd", "name": "../../x", "protocol": "../x"}',
+    "path": b'{"campaign_id": "../../etc/passwd", "protocol": "../x"}',
 }
 
 

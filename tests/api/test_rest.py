@@ -180,7 +180,7 @@ def test_broken_rules_are_named_by_their_place(site):
     assert any(pointer.startswith("/experiments/0/heat") for pointer in pointers)
 
 
-def test_a_huge_body_is_refused_unread(site):
+def test_a_huge_body_is_refused_and_said_so(site):
     answer = site.http("reader").post("/v1/predict", content=b"[" * 3_000_000)
     assert is_problem(answer, 413, "too-large")
 

@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
 )
+from prefect.deployments.runner import RunnerDeployment
 
 from flows.campaign import advance_all, run_campaign
 from labwm import campaign
@@ -53,7 +54,8 @@ def test_advance_moves_every_open_campaign(spec: CampaignSpec):
 
 def test_a_scheduled_deployment_gets_scheduled_runs():
     # Nothing else fails when the scheduler cannot write (SQLAlchemy 2.1 under Prefect).
-    deployment_id = advance_all.to_deployment("nightly", cron="0 2 * * *").apply()
+    nightly = RunnerDeployment.from_flow(advance_all, name="nightly", cron="0 2 * * *")
+    deployment_id = nightly.apply()
     wanted = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id])
     )

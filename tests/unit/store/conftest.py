@@ -1,8 +1,10 @@
 """Ledgers on both databases, and a small campaign in them."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from labwm.schema import (
@@ -10,6 +12,7 @@ from labwm.schema import (
     Candidate,
     Job,
     Measurement,
+    ModelCard,
     Origin,
     Proposal,
     Protocol,
@@ -19,6 +22,9 @@ from labwm.schema import (
     parse_protocol,
 )
 from labwm.store import ApprovalState, Ledger, SubmissionState
+from labwm.store.machine_tables import metadata
+from labwm.store.machines import MACHINES
+from labwm.store.tables import VERSION_TABLE
 from tests.conftest import skip_or_fail
 from tests.postgres import PostgresServer, binaries, running_postgres
 
@@ -35,6 +41,16 @@ lab: {adapter: replay}
 """
 SHA = "0" * 64
 CAMPAIGN = "boil"
+CARD = ModelCard(
+    recipe="default",
+    labwm_version="0.1",
+    protocol_name="kettle",
+    protocol_version=1,
+    readouts=("seconds",),
+    units=("s",),
+    n_rows=8,
+    data_sha256=SHA,
+)
 SPEC = CampaignSpec(name=CAMPAIGN, protocol="kettle", budget=8)
 
 
@@ -48,15 +64,57 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty database of each kind."""
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with an empty ledger, to copy: migrating each time would be slow."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    Ledger.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_ledger(postgres_server: PostgresServer) -> str:
+    """A database with a ledger that each test leaves empty."""
+    url = postgres_server.new_database()
+    Ledger.open(url).close()
+    return url
+
+
+def empty_postgres(url: str) -> None:
+    """Empty the ledger in PostgreSQL, past the triggers that refuse it."""
+    kept = {f"{machine.name}_legal" for machine in MACHINES} | {VERSION_TABLE}
+    tables = sorted(set(metadata.tables) - kept)
+    with psycopg.connect(url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(f"TRUNCATE {', '.join(tables)}")
+
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a database without tables, of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.new_database()
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a database with an empty ledger, of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    address: str = request.getfixturevalue("postgres_ledger")
+    yield address
+    empty_postgres(address)
 
 
 @pytest.fixture

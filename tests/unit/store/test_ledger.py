@@ -9,26 +9,15 @@ from labwm.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from labwm.schema import CampaignState, Job, ModelCard, Origin
+from labwm.schema import CampaignState, Job, Origin
 from labwm.store import ApprovalState, Ledger, SubmissionState, WellState
 from tests.unit.store.conftest import (
-    SHA,
+    CARD,
     SPEC,
     job,
     measurement,
     prediction,
     proposal,
-)
-
-CARD = ModelCard(
-    recipe="default",
-    labwm_version="0.1",
-    protocol_name="kettle",
-    protocol_version=1,
-    readouts=("seconds",),
-    units=("s",),
-    n_rows=8,
-    data_sha256=SHA,
 )
 
 

@@ -60,15 +60,6 @@ def test_the_order_of_actions_changes_no_value():
     assert there == back[::-1]
 
 
-def test_asking_about_the_whole_pool_at_once_changes_no_value(monkeypatch):
-    env = CampaignEnv(task())
-    at_once = readouts(play(env, [2, 9, 2], seed=1))
-    monkeypatch.setattr("labwm.virtual_lab.campaign_env.AT_ONCE", 1)
-    one_by_one = readouts(play(env, [2, 9, 2], seed=1))
-    for a, b in zip(at_once, one_by_one, strict=True):
-        assert a == pytest.approx(b, rel=1e-12)
-
-
 def test_the_same_candidate_again_is_another_replicate_of_the_same_truth():
     env = CampaignEnv(task(budget=400))
     values = [r["y"] for r in readouts(play(env, [3] * 400, seed=0))]
@@ -216,3 +207,19 @@ def test_an_empty_pool_a_missing_budget_and_curves_are_refused():
     curve = protocol(readouts=[{"name": "y"}, over])
     with pytest.raises(ProtocolError, match="got the curve 'z'"):
         task(protocol=curve)
+
+
+def test_without_a_task_it_plays_the_shipped_dyes_in_worlds_of_a_real_model():
+    # The module in the name registers it: nothing has to be imported before.
+    env = gymnasium.make("labwm.virtual_lab:labwm/Campaign-v0").unwrapped
+    assert isinstance(env, CampaignEnv)
+    first = readouts(play(env, [3, 70, 3], seed=0))
+    assert first == readouts(play(env, [3, 70, 3], seed=0))
+    assert set(first[0]) == {"gap", "octanol_water_dg"}
+    other = readouts(play(env, [70, 3, 3], seed=0))
+    assert [other[1], other[0], other[2]] == first
+    assert readouts(play(env, [3])) != first[:1]
+    low, high = env.task.belief.interval(0.999)
+    for row, told in zip((3, 70), first, strict=False):
+        values = np.array(list(told.values()))
+        assert np.all((low[row] <= values) & (values <= high[row]))
