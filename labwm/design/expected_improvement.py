@@ -65,7 +65,7 @@ def _finite(floor: float, state: State) -> float:
     # the worst value seen, and the probability of counting decides.
     if np.isfinite(floor):
         return floor
-    from labwm.design.utility import utilities
+    from labwm.world_model.reward import utilities
 
     seen = utilities(state.protocol, state.observed.values)
     return float(np.nanmin(seen))

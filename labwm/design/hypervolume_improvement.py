@@ -11,8 +11,8 @@ from labwm.design.modelled import Chosen, choose, known_utilities
 from labwm.design.reasons import gain, improvement_reasons
 from labwm.design.start import Ready, ready_or_start
 from labwm.design.state import Batch, Choice, State
-from labwm.design.utility import reference_utility, utilities
 from labwm.errors import InvalidInputError
+from labwm.world_model.reward import reference_utility, utilities
 
 NAME = "hypervolume_improvement"
 VERSION = "1"

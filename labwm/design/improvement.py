@@ -103,7 +103,7 @@ class VolumeImprovement:
 
     def log_gain(self, mean: Floats, sd: Floats, known: Floats) -> Floats:
         """Return the logarithm of the expected hypervolume improvement, estimated."""
-        from labwm.design.utility import utility
+        from labwm.world_model.reward import utility
 
         rng = np.random.default_rng(self.seed)
         k = len(self.objectives)

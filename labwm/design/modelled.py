@@ -15,9 +15,9 @@ from labwm.design.improvement import Improvement
 from labwm.design.posterior import latent, marginals, objective_columns
 from labwm.design.start import Ready
 from labwm.design.state import State
-from labwm.design.utility import utility
 from labwm.schema import Prediction
 from labwm.space.questions import concatenate
+from labwm.world_model.reward import utility
 
 Floats = NDArray[np.float64]
 

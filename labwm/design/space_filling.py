@@ -1,12 +1,14 @@
-"""Policy `space_filling`: the few candidates that stand for the whole pool.
+"""Policy `space_filling`: a few candidates that stand for the whole pool.
 
-The next choice is always the one that most reduces the mean distance of the pool to
-its nearest chosen, measured or pending row: the first is the pool's centre, the next
-are the centres of what is far from it. Outliers are not preferred, as they would be by
-the largest smallest distance.
+A space of several parameters is spread over: each choice is the one farthest from
+everything measured, pending or chosen. A library of molecules has outliers, which that
+rule would take first; there each choice is the one that most reduces the mean distance
+of the library to its nearest experiment: the centres of what is not covered yet.
 
 Shapes: `c` candidates compared, `p` rows of the pool to be stood for, `d` features.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,81 +17,120 @@ from scipy.spatial.distance import cdist
 from labwm.design.candidates import candidates_of
 from labwm.design.features import features
 from labwm.design.state import Batch, Choice, State
+from labwm.schema import MoleculeParameter, Protocol
 from labwm.space.questions import concatenate
 
 NAME = "space_filling"
-VERSION = "1"
+VERSION = "2"
 MAX_COMPARED = 2000
 """Candidates compared, and rows stood for, in larger pools: drawn by the seed."""
+SHARE_COMPARED = {"spread": 0.25, "cover": 0.5}
+"""Share of the candidates compared, drawn by the seed: so campaigns with different
+seeds start from different designs of nearly the same quality."""
 
 Floats = NDArray[np.float64]
 
 
-def space_filling(state: State, n: int) -> Batch:
-    """Choose by greedy facility location; cost grows as `c * p * d`.
+@dataclass(frozen=True)
+class _Design:
+    """Candidates in the order chosen, with what each is worth and why."""
 
-    Half of the candidates, drawn by the seed, are compared: campaigns with different
-    seeds start from different designs of nearly the same quality.
+    order: list[int]
+    gains: list[float]
+    reasons: list[str]
+
+
+def space_filling(state: State, n: int) -> Batch:
+    """Choose by farthest points, or in a library by facility location.
 
     Reference:
-        Nemhauser, Wolsey & Fisher, Math. Program. 14, 265 (1978): the greedy choice
-        reaches at least 1 - 1/e of the best possible reduction.
+        Gonzalez, Theor. Comput. Sci. 38, 293 (1985), farthest-point traversal;
+        Nemhauser, Wolsey & Fisher, Math. Program. 14, 265 (1978), greedy facility
+        location.
     """
     candidates = candidates_of(state)
     rng = np.random.default_rng(state.seed)
     n_pool = len(state.pool)
-    x = features(
-        state.protocol,
-        concatenate([state.pool, state.observed.questions, state.pending]),
-    )
-    stood_for = _some(rng, np.arange(n_pool), MAX_COMPARED)
+    asked = [state.pool, state.observed.questions, state.pending]
+    x = features(state.protocol, concatenate(asked))
+    rule = "cover" if _is_library(state.protocol) else "spread"
     groups = [
-        _some(rng, group, min(MAX_COMPARED, max(n, len(group) // 2)))
+        _some(rng, group, max(n, int(SHARE_COMPARED[rule] * len(group))))
         for group in candidates.fitting(n)
     ]
-    nearest = _nearest(x[stood_for], x[n_pool:])
-    picked = [_greedy(x[group], x[stood_for], nearest, n) for group in groups]
-    best = int(np.argmax([sum(gains) for _, gains in picked]))
-    order, gains = picked[best]
-    scale = max(float(np.mean(cdist(x[stood_for], x[stood_for]))), 1e-300)
+    known = x[n_pool:]
+    if rule == "cover":
+        pool = x[_some(rng, np.arange(n_pool), n_pool)]
+        designs = [_covering(x[group], pool, known, n) for group in groups]
+    else:
+        designs = [_spreading(x[group], known, n, rng) for group in groups]
+    best = int(np.argmax([sum(design.gains) for design in designs]))
+    design = designs[best]
     choices = tuple(
-        Choice(int(groups[best][i]), _reason(gain / scale, rank), gain, None)
-        for rank, (i, gain) in enumerate(zip(order, gains, strict=True))
+        Choice(int(groups[best][i]), reason, gain, None)
+        for i, gain, reason in zip(
+            design.order, design.gains, design.reasons, strict=True
+        )
     )
     return Batch(choices, NAME, VERSION, len(candidates.rows), None)
 
 
-def _some(rng: np.random.Generator, rows: NDArray[np.int64], n: int):
+def _is_library(protocol: Protocol) -> bool:
+    chosen = protocol.chosen_parameters
+    return len(chosen) == 1 and isinstance(chosen[0], MoleculeParameter)
+
+
+def _some(
+    rng: np.random.Generator, rows: NDArray[np.int64], n: int
+) -> NDArray[np.int64]:
+    n = min(n, MAX_COMPARED)
     return rows if len(rows) <= n else rng.choice(rows, size=n, replace=False)
 
 
-def _nearest(x: Floats, known: Floats) -> Floats:
-    # Before anything is known every row is as far as the farthest could be.
-    if len(known) == 0:
-        return np.full(len(x), 2 * np.max(np.linalg.norm(x, axis=1)) + 1e-12)
-    return cdist(x, known).min(axis=1)
-
-
-def _greedy(
-    x: Floats, stood_for: Floats, nearest: Floats, n: int
-) -> tuple[list[int], list[float]]:
-    distance = cdist(x, stood_for)
+def _spreading(x: Floats, known: Floats, n: int, rng: np.random.Generator) -> _Design:
     order: list[int] = []
     gains: list[float] = []
+    reasons: list[str] = []
+    nearest = np.full(len(x), np.inf)
+    if len(known):
+        nearest = cdist(x, known).min(axis=1)
+    for _ in range(min(n, len(x))):
+        if np.isinf(nearest).all():
+            i, gain = int(rng.integers(len(x))), 0.0
+            reasons.append("drawn at random to begin a design that spreads out")
+        else:
+            left = np.where(np.isin(np.arange(len(x)), order), -1.0, nearest)
+            i = int(np.argmax(left))
+            gain = float(left[i])
+            reasons.append(
+                f"farthest from everything measured, sent or chosen: {gain:.2g} away, "
+                "where levels of one parameter are about 1 apart"
+            )
+        order.append(i)
+        gains.append(gain)
+        nearest = np.minimum(nearest, np.linalg.norm(x - x[i], axis=1))
+    return _Design(order, gains, reasons)
+
+
+def _covering(x: Floats, pool: Floats, known: Floats, n: int) -> _Design:
+    # Before anything is known every row is as far as the farthest could be.
+    nearest = np.full(len(pool), 2 * np.max(np.linalg.norm(pool, axis=1)) + 1e-12)
+    if len(known):
+        nearest = cdist(pool, known).min(axis=1)
+    distance = cdist(x, pool)
+    order: list[int] = []
+    gains: list[float] = []
+    reasons: list[str] = []
     for _ in range(min(n, len(x))):
         gain = np.maximum(nearest - distance, 0.0).mean(axis=1)
         gain[order] = -1.0
         i = int(np.argmax(gain))
         order.append(i)
         gains.append(float(gain[i]))
+        share = gain[i] / max(float(nearest.mean()), 1e-300)
+        reasons.append(
+            "stands for molecules that nothing measured or chosen is like: brings the "
+            f"library {share:.0%} closer to its nearest experiment"
+        )
         nearest = np.minimum(nearest, distance[i])
-    return order, gains
-
-
-def _reason(share: float, rank: int) -> str:
-    if rank == 0:
-        return "stands for most of the pool that is far from everything measured"
-    return (
-        "stands for what the choices before it leave uncovered: brings the pool "
-        f"{share:.1%} closer to its nearest experiment"
-    )
+    return _Design(order, gains, reasons)

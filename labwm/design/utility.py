@@ -1,50 +1,15 @@
-"""What readouts are worth: one utility per objective, larger is better.
-
-`maximise` takes the readout itself, `minimise` its negative, `match` the negative
-distance from the target. Shapes: `n` rows, `m` readouts, `k` objectives.
-"""
+"""Expected gains of utility in closed form; what utility is, `reward` says."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr
 
-from labwm.schema import Goal, Objective, Protocol
+from labwm.schema import Goal, Objective
+from labwm.world_model.reward import target_of
 
 Floats = NDArray[np.float64]
 
 _TINY = 1e-200
-
-
-def utility(objective: Objective, values: ArrayLike) -> Floats:
-    """Return the utility of values of the objective's readout, any shape."""
-    values = np.asarray(values, float)
-    match objective.goal:
-        case Goal.MAXIMISE:
-            return values
-        case Goal.MINIMISE:
-            return -values
-        case Goal.MATCH:
-            return -np.abs(values - _target(objective))
-
-
-def utilities(protocol: Protocol, values: Floats) -> Floats:
-    """Return every objective's utility of rows of readouts, `n x m` to `n x k`."""
-    names = protocol.readout_names
-    return np.column_stack(
-        [
-            utility(objective, values[:, names.index(objective.readout)])
-            for objective in protocol.objectives
-        ]
-    )
-
-
-def reference_utility(objective: Objective) -> float | None:
-    """Return the declared worst utility still of interest, or None."""
-    if objective.reference is None:
-        return None
-    if objective.goal is Goal.MATCH:
-        return -abs(objective.reference)
-    return float(utility(objective, objective.reference))
 
 
 def expected_excess(
@@ -70,7 +35,7 @@ def expected_excess(
         case Goal.MATCH:
             reach = np.maximum(-threshold, 0.0)
             # Left of the target, where no large terms cancel; the triangle is even.
-            away = -np.abs(mean - _target(objective))
+            away = -np.abs(mean - target_of(objective))
             triangle = (
                 _ramp(away + reach, sd) - 2 * _ramp(away, sd) + _ramp(away - reach, sd)
             )
@@ -87,7 +52,7 @@ def log_expected_excess(
     if objective.goal is Goal.MATCH:
         excess = expected_excess(objective, mean, sd, threshold)
         reach = np.maximum(-np.asarray(threshold), 0.0)
-        beyond = np.maximum(np.abs(mean - _target(objective)) - reach, 0.0)
+        beyond = np.maximum(np.abs(mean - target_of(objective)) - reach, 0.0)
         floor = -300.0 - 0.5 * _standard(beyond, sd) ** 2
         return np.where(excess > 1e-120, np.log(np.maximum(excess, 1e-120)), floor)
     sign = 1.0 if objective.goal is Goal.MAXIMISE else -1.0

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm.design.utility import utilities
 from labwm.errors import InvalidInputError
 from labwm.schema import (
     Conditions,
@@ -18,6 +17,7 @@ from labwm.schema import (
     prediction_of,
 )
 from labwm.space.questions import observations_from
+from labwm.world_model.reward import utilities
 
 Floats = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm.design.utility import utilities
 from labwm.errors import NotEnoughDataError
 from labwm.schema import Measurement, Protocol
 from labwm.space.questions import Observations, Questions, observations_from
 from labwm.space.space import with_levels
+from labwm.world_model.reward import utilities
 
 Floats = NDArray[np.float64]
 MIN_ROWS = 4

@@ -149,9 +149,10 @@ _given: dict[str, tuple[Lookup, Plan]] = {}
 
 
 def _start(lookup: Lookup, plan: Plan) -> None:
-    import torch
+    from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(1)
+    # One core each: the processes share the machine already.
+    threadpool_limits(1)
     _given["table"] = (lookup, plan)
 
 

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
 from labwm.design.candidates import changed_freely, hard_to_change
+from labwm.design.features import features
 from labwm.design.propose import POLICIES, propose
+from labwm.design.state import State
 from labwm.errors import InvalidInputError, NotFoundError, SpaceError
+from labwm.schema import Protocol
+from labwm.space.questions import observations_from, questions_from
 
 DONE = (0, 4, 8, 13, 17, 21)
 SINGLE = sorted(set(POLICIES) - {"hypervolume_improvement"})
@@ -98,21 +103,44 @@ def test_random_is_uniform(state_of):
     assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected))
 
 
-def test_space_filling_starts_near_the_centre_and_spreads(state_of):
-    state = state_of()
-    chosen = rows_of(propose(state, n=3, policy="space_filling"))
-    assert {row["ligand"] for row in state.pool.take(chosen).rows()} == {"a", "b", "c"}
-    covered = [distance_to_pool(state, chosen)]
-    for seed in range(20):
-        random = rows_of(propose(state_of(seed=seed), n=3, policy="random"))
-        covered.append(distance_to_pool(state, random))
-    assert covered[0] < np.mean(covered[1:])
+def test_space_filling_spreads_over_a_space_of_several_parameters(state_of):
+    def closest(policy: str, seed: int) -> float:
+        state = state_of(seed=seed)
+        rows = rows_of(propose(state, n=4, policy=policy))
+        return float(pdist(features(state.protocol, state.pool)[rows]).min())
+
+    designs = [closest("space_filling", seed) for seed in range(20)]
+    random = [closest("random", seed) for seed in range(20)]
+    assert np.mean(designs) > 1.3 * np.mean(random)
+    assert len(set(designs)) > 1
 
 
-def distance_to_pool(state, rows) -> float:
-    from scipy.spatial.distance import cdist
+def test_space_filling_covers_a_library_from_its_centre():
+    alkanes = ["C" * i for i in range(4, 16)]
+    odd_one_out = ["FC(F)(F)S(=O)(=O)N=[N+]=[N-]"]
+    protocol = Protocol.model_validate(
+        REACTION_OF_ONE | {"parameters": [{"name": "dye", "kind": "molecule"}]}
+    )
+    rows = [{"dye": smiles} for smiles in alkanes + odd_one_out]
+    state = State(
+        protocol=protocol,
+        pool=questions_from(protocol, rows),
+        pool_sha256="0" * 64,
+        observed=observations_from(protocol, []),
+        pending=questions_from(protocol, []),
+        n_left=3,
+        n_initial=3,
+        round=0,
+        seed=1,
+    )
+    batch = propose(state, n=1, policy="space_filling")
+    assert rows_of(batch)[0] < len(alkanes)
+    assert "closer to its nearest experiment" in batch.choices[0].reason
 
-    from labwm.design.features import features
 
-    x = features(state.protocol, state.pool)
-    return float(cdist(x, x[rows]).min(axis=1).mean())
+REACTION_OF_ONE = {
+    "name": "library",
+    "version": 1,
+    "readouts": [{"name": "gap"}],
+    "objectives": [{"readout": "gap", "goal": "maximise"}],
+}

@@ -8,14 +8,10 @@ from labwm.design.improvement import (
     BestImprovement,
     VolumeImprovement,
 )
-from labwm.design.utility import (
-    expected_excess,
-    log_expected_excess,
-    reference_utility,
-    utility,
-)
+from labwm.design.utility import expected_excess, log_expected_excess
 from labwm.evaluation.hypervolume import hypervolume
 from labwm.schema import Objective
+from labwm.world_model.reward import utility
 
 UP = Objective(readout="a", goal="maximise")
 DOWN = Objective(readout="b", goal="minimise")
@@ -52,13 +48,6 @@ def test_far_below_the_threshold_closer_still_ranks_higher(objective):
     logs = log_expected_excess(objective, mean, np.full(9, 0.1), np.array(0.0))
     assert np.all(np.isfinite(logs))
     assert np.all(np.diff(logs) < 0)
-
-
-def test_a_reference_is_read_on_the_goals_scale():
-    near = MATCH.model_copy(update={"reference": 0.5})
-    assert reference_utility(near) == -0.5
-    assert reference_utility(DOWN.model_copy(update={"reference": 7.0})) == -7.0
-    assert reference_utility(UP) is None
 
 
 def test_area_improvement_is_the_mean_of_drawn_gains():

@@ -21,12 +21,12 @@ PAINT = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint() -> Protocol:
     return Protocol.model_validate(PAINT)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint_two(paint: Protocol) -> Protocol:
     objectives = [
         {"readout": "gloss", "goal": "maximise"},
@@ -35,7 +35,7 @@ def paint_two(paint: Protocol) -> Protocol:
     return Protocol.model_validate(PAINT | {"objectives": objectives})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint_table() -> list[Measurement]:
     rng = np.random.default_rng(0)
     table = []
