@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labwm import errors
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.M | re.S)
@@ -46,6 +46,7 @@ def test_every_command_of_a_page_runs(page: Path, desk: Path, monkeypatch):
     environment = os.environ | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "LABWM_HOME": str(desk / ".labwm"),
+        "LABWM_DATA_MIRROR": str(SHARED / "data" / "mirror"),
     }
     makefile = (ROOT / "Makefile").read_text()
     for command in commands(page):
