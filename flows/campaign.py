@@ -3,7 +3,8 @@
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from labwm import campaign
 from labwm.schema import CampaignSpec, Step
@@ -41,7 +42,7 @@ def run_campaign(spec: CampaignSpec) -> State:
 
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
-    """Move every open campaign until each waits; scheduled, and rung when results come."""
+    """Move every open campaign until each waits; on a schedule and by doorbell."""
     moved = 0
     for campaign_id in campaign.open_ids():
         while (step := advance(campaign_id)).is_moving:

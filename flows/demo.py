@@ -1,4 +1,4 @@
-"""`make demo`: a campaign on a real quantum-chemical lab, start to end, through Prefect."""
+"""`make demo`: a campaign on a real quantum-chemical lab, through Prefect."""
 
 import os
 import sys
@@ -35,10 +35,10 @@ def main() -> None:
     started = time.monotonic()
     spec = next_spec()
     console.print(
-        f"[bold]{spec.name}[/bold]: {ROUNDS} rounds of {BATCH} molecules on the xtb lab. "
-        "Every measurement is a GFN2-xTB\ncalculation done now; two objectives: a target "
-        "HOMO-LUMO gap, and the octanol-water solvation\nfree energy. Starting Prefect's "
-        "server (about 20 s the first time) …"
+        f"[bold]{spec.name}[/bold]: {ROUNDS} rounds of {BATCH} molecules on the xtb "
+        "lab. Every measurement is a GFN2-xTB calculation done now. Two objectives: a "
+        "target HOMO-LUMO gap, and little lipophilicity. Starting Prefect's server "
+        "(about 20 s the first time) …"
     )
     run(spec, console)
     finish(spec.name, console, seconds=time.monotonic() - started)

@@ -7,6 +7,8 @@ from prefect.client.schemas.objects import (
     ConcurrencyLimitConfig,
     ConcurrencyLimitStrategy,
 )
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
 
 from flows.campaign import advance_all, run_campaign
 
@@ -16,24 +18,31 @@ ONE_AT_A_TIME = ConcurrencyLimitConfig(
 )
 
 
-def main() -> None:
-    """Serve until stopped; schedules go on when it is started again."""
-    serve(
-        run_campaign.to_deployment(
-            "campaign",
+def deployments() -> tuple[RunnerDeployment, ...]:
+    """Return every deployment; module paths let them run from a wheel."""
+    return (
+        RunnerDeployment.from_flow(
+            run_campaign,
+            name="campaign",
             description="Open a campaign and move it until it waits.",
             tags=["labwm"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
         ),
-        advance_all.to_deployment(
-            "advance",
+        RunnerDeployment.from_flow(
+            advance_all,
+            name="advance",
             description="Move every open campaign; results and approvals are taken in.",
             tags=["labwm"],
             interval=timedelta(minutes=2),
             concurrency_limit=ONE_AT_A_TIME,
+            entrypoint_type=EntrypointType.MODULE_PATH,
         ),
-        limit=4,
-        pause_on_shutdown=False,
     )
+
+
+def main() -> None:
+    """Serve until stopped; schedules go on when it is started again."""
+    serve(*deployments(), limit=4, pause_on_shutdown=False)
 
 
 if __name__ == "__main__":

@@ -140,8 +140,8 @@ def pit(cdf: ArrayLike) -> Floats:
 def miscalibration_area(cdf: ArrayLike) -> float:
     """Return the area between stated and observed coverage, 0 (best) to 0.5.
 
-    Over all central intervals: the integral over levels `p` of |share of outcomes inside
-    the interval of level p - p|, exactly, not on a grid.
+    Over all central intervals: the integral over levels of the distance between the
+    level and the share of outcomes inside, exactly, not on a grid.
     """
     needed = np.sort(np.abs(2.0 * pit(cdf) - 1.0))
     n = len(needed)
@@ -222,7 +222,7 @@ def _pairs(*arrays: ArrayLike) -> tuple[Floats, ...]:
         )
     if not all(np.isfinite(array).all() for array in found):
         raise InvalidInputError(
-            "Scores need finite numbers; got NaN or infinity. Leave out rows without an "
-            "outcome, and say how many."
+            "Scores need finite numbers; got NaN or infinity. Leave out rows "
+            "without an outcome, and say how many."
         )
     return tuple(found)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 
 def binaries() -> Path | None:
     """Folder of `initdb` and `pg_ctl`, or None where PostgreSQL is not installed."""
@@ -48,7 +50,18 @@ class PostgresServer:
     def new_database(self) -> str:
         """Create an empty database and return its address."""
         name = f"t{uuid.uuid4().hex}"
-        self._run("createdb", "-h", str(self.folder), name)
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Drop a database: dozens of them would fill the disk."""
+        name = url.split("/")[3].split("?")[0]
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url(self, name: str) -> str:
+        """Return the address of a database."""
         return f"postgresql://{self.user}@/{name}?host={self.folder}"
 
     @property

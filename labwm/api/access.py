@@ -43,7 +43,7 @@ def principal_of(authorization: str | None) -> Principal:
     if scheme.lower() != "bearer":
         got = "another scheme" if authorization else "no such header"
         raise UnauthenticatedError(
-            f"Every request carries `Authorization: Bearer lwm_…`; got {got}. "
+            f"Every request carries `Authorization: Bearer KEY`; got {got}. "
             "Make a key at the machine with `labwm key create NAME`."
         )
     return principal_with(secret)

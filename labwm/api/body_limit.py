@@ -1,4 +1,4 @@
-"""Refuse bodies that are too large before anything reads them whole."""
+"""Refuse bodies that are too large before anything keeps them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +10,8 @@ from labwm.api.problems import problem, problem_answer
 
 LARGEST_BODY: Final = 2 * 1024 * 1024
 """Bytes; a thousand experiments of twenty conditions take about a quarter of it."""
+MOST_DISCARDED: Final = 32 * 1024 * 1024
+"""Bytes that are read and dropped, so that the sender can read the refusal."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,27 @@ class LimitBody:
             await self.app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        body = b""
-        if not declared.isdecimal() or int(declared) > self.largest:
-            await self._refuse(scope, receive, send)
-            return
-        more = True
-        while more:
+        is_fitting = declared.isdecimal() and int(declared) <= self.largest
+        body, n_read, more = bytearray(), 0, True
+        while more and n_read <= MOST_DISCARDED:
             message = await receive()
             if message["type"] != "http.request":
                 return
-            body += message.get("body", b"")
+            part = message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self.largest:
-                await self._refuse(scope, receive, send)
-                return
-        await self.app(scope, _replay(body, receive), send)
+            n_read += len(part)
+            is_fitting = is_fitting and n_read <= self.largest
+            if is_fitting:
+                body += part
+        if is_fitting:
+            await self.app(scope, _replay(bytes(body), receive), send)
+        else:
+            await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = (
-            f"A body has at most {self.largest} bytes and states its length; this one "
-            "does not. Ask for fewer experiments at a time."
+            f"A body has at most {self.largest} bytes; this one has more. Ask for "
+            "fewer experiments at a time."
         )
         answer = problem_answer(problem(413, detail, "too-large"))
         answer.headers["Connection"] = "close"
@@ -52,13 +55,13 @@ class LimitBody:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
+    is_sent = False
 
     async def again() -> Message:
-        nonlocal sent
-        if sent:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        sent = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

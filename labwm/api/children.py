@@ -117,7 +117,7 @@ def kill_marked(mark: str) -> int:
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + GRACE_SECONDS
-    while any(map(_environment, found)) and time.monotonic() < deadline:
+    while any(map(_holds_ports, found)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return len(found)
 
@@ -125,6 +125,15 @@ def kill_marked(mark: str) -> int:
 def _processes() -> set[int]:
     found = {int(path.name) for path in Path("/proc").glob("[0-9]*")}
     return found - {os.getpid()}
+
+
+def _holds_ports(pid: int) -> bool:
+    # A dying process loses its memory first and its sockets later; a zombie has none.
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -24,6 +24,9 @@ class _Command(NamedTuple):
 
 
 _GROUPS: Final = {
+    "protocol": "What an experiment is.",
+    "data": "Assay data: public sets and tables.",
+    "bench": "Back-tests on any table with any protocol.",
     "campaign": "Start campaigns, move them on, decide on their batches.",
     "lab": "Labs that run experiments.",
     "model": "The world models of campaigns.",
@@ -31,6 +34,21 @@ _GROUPS: Final = {
     "db": "The ledger.",
 }
 _COMMANDS: Final = {
+    "protocol": (
+        _Command("init", "protocols:init", "Guess a first protocol from a table."),
+        _Command("validate", "protocols:validate", "Check a protocol, line by line."),
+        _Command("show", "protocols:show", "Show what may be varied and is wanted."),
+        _Command("list", "protocols:list_all", "List the protocols that ship."),
+        _Command("schema", "protocols:schema", "Print the JSON schema of protocols."),
+    ),
+    "data": (
+        _Command("list", "data:list_all", "List the public sets of the catalogue."),
+        _Command("fetch", "data:fetch", "Fetch a public set and check its sha256."),
+        _Command("describe", "data:describe", "Say what a set or a table holds."),
+    ),
+    "bench": (
+        _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
+    ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
         _Command("advance", "campaigns:advance", "Move a campaign on until it waits."),

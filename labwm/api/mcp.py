@@ -3,7 +3,7 @@
 import inspect
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -21,13 +21,27 @@ from labwm.api.problems import as_text
 from labwm.errors import LabwmError
 from labwm.schema import (
     CampaignStatus,
+    CategoricalParameter,
+    Constraint,
+    ContinuousParameter,
+    Costs,
+    DiscreteParameter,
     MeasurementPage,
+    MixtureParameter,
+    MoleculeParameter,
+    Objective,
+    OutcomeConstraint,
+    Parameter,
     Principal,
-    Protocol,
+    Readout,
     Record,
     Scope,
 )
+from labwm.schema.record import Scalar
 
+MOST_LEVELS: Final = 60
+"""Levels that a description lists; a library of molecules would fill a context."""
+LAST_BATCHES: Final = 2
 INSTRUCTIONS = """\
 labwm stands between you and a laboratory. Looking, predicting and suggesting are \
 cheap; measuring is dear and counts against the campaign's budget.
@@ -56,11 +70,31 @@ class HistoryRequest(Record):
     limit: int = Field(default=20, ge=1, le=50)
 
 
+class Varied(Record):
+    """A parameter and the values that it may take."""
+
+    name: str
+    kind: str
+    unit: str | None
+    bounds: tuple[float, float] | None = None
+    levels: tuple[Scalar, ...] = ()
+    """The first of them, at most `MOST_LEVELS`."""
+    n_levels: int | None = None
+
+
 class Description(Record):
     """What may be varied, what is observed and wanted, and what is left to spend."""
 
-    protocol: Protocol
+    protocol: str
+    title: str
+    parameters: tuple[Varied, ...]
+    constraints: tuple[Constraint, ...]
+    readouts: tuple[Readout, ...]
+    objectives: tuple[Objective, ...]
+    outcome_constraints: tuple[OutcomeConstraint, ...]
+    costs: Costs
     lab: str
+    batch_size: int
     budget: int
     n_measured: int
     n_pending: int
@@ -132,13 +166,41 @@ def serve_stdio(secret: str) -> None:
 def describe(request: CampaignRequest, *, principal: Principal) -> Description:
     """Say what this campaign may vary, observes and wants, and its budget."""
     require(principal, Scope.READ)
-    summary = campaign.status(request.campaign_id).summary
+    found = campaign.status(request.campaign_id)
+    protocol = campaign.protocol_of(request.campaign_id)
     return Description(
-        protocol=campaign.protocol_of(request.campaign_id),
-        lab=summary.lab,
-        budget=summary.budget,
-        n_measured=summary.n_measured,
-        n_pending=summary.n_pending,
+        protocol=found.summary.protocol,
+        title=protocol.title,
+        parameters=tuple(_varied(parameter) for parameter in protocol.parameters),
+        constraints=protocol.constraints,
+        readouts=protocol.readouts,
+        objectives=protocol.objectives,
+        outcome_constraints=protocol.outcome_constraints,
+        costs=protocol.costs,
+        lab=found.summary.lab,
+        batch_size=found.spec.batch_size or protocol.lab.batch_size,
+        budget=found.summary.budget,
+        n_measured=found.summary.n_measured,
+        n_pending=found.summary.n_pending,
+    )
+
+
+def _varied(parameter: Parameter) -> Varied:
+    levels: tuple[Scalar, ...] = ()
+    if isinstance(parameter, DiscreteParameter | CategoricalParameter):
+        levels = parameter.levels or ()
+    elif isinstance(parameter, MoleculeParameter):
+        levels = parameter.smiles or ()
+    elif isinstance(parameter, MixtureParameter):
+        levels = parameter.part_columns
+    is_continuous = isinstance(parameter, ContinuousParameter)
+    return Varied(
+        name=parameter.name,
+        kind=parameter.kind,
+        unit=parameter.unit,
+        bounds=parameter.bounds if is_continuous else None,
+        levels=levels[:MOST_LEVELS],
+        n_levels=len(levels) or None,
     )
 
 
@@ -151,9 +213,10 @@ def history(request: HistoryRequest, *, principal: Principal) -> MeasurementPage
 
 
 def status(request: CampaignRequest, *, principal: Principal) -> CampaignStatus:
-    """Say how the campaign stands: best so far, batches, what it waits for."""
+    """Say how the campaign stands: best so far, last batches, what it waits for."""
     require(principal, Scope.READ)
-    return campaign.status(request.campaign_id)
+    found = campaign.status(request.campaign_id)
+    return found.model_copy(update={"batches": found.batches[-LAST_BATCHES:]})
 
 
 class _Arguments(ArgModelBase):

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -85,7 +85,8 @@ def run_server(app: ASGIApp, *, host: str, port: int, say: Say) -> None:
             say(f"http://{host}:{number}")
 
     config = uvicorn.Config(app, log_level="warning", access_log=False)
-    Announced(config).run(sockets=[bound])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
+        Announced(config).run(sockets=[bound])
 
 
 def openapi_json() -> str:

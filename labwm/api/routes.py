@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 import labwm
 from labwm import campaign
 from labwm.api.access import caller, require
-from labwm.api.idempotency import IdempotentRoute
+from labwm.api.json_body import JsonRoute
 from labwm.errors import InvalidInputError
 from labwm.schema import (
     ApprovalRequest,
@@ -43,7 +43,7 @@ health_routes = APIRouter(prefix="/v1", tags=["service"])
 routes = APIRouter(
     prefix="/v1",
     tags=["campaigns"],
-    route_class=IdempotentRoute,
+    route_class=JsonRoute,
     dependencies=[Security(_bearer)],  # for the document only: `KeyGate` checks
     responses=dict.fromkeys((401, 403, 404, 409, 422), _PROBLEM),
 )

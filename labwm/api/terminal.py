@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 from pydantic import ValidationError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +21,14 @@ Json = Annotated[
     Parameter(name="--json", help="Write the full result to this file as JSON."),
 ]
 
-out = Console(soft_wrap=True, highlight=False)
+_FILE_WIDTH = 220
+"""Columns of a table that goes to a file or pipe: nothing is cut to fit a screen."""
+
+out = Console(
+    soft_wrap=True,
+    highlight=False,
+    width=None if sys.stdout.isatty() else _FILE_WIDTH,
+)
 """Results: what a caller may parse or read."""
 
 side = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -86,7 +94,9 @@ def write_json(path: Path | None, content: bytes | Record | Sequence[Record]) ->
 
 def table(*headings: str, rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print a table; cells are shown as they are, never as markup."""
-    shown = Table(*headings, title=title or None, title_justify="left")
+    shown = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left")
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
     for row in rows:
         shown.add_row(*(escape(_cell(cell)) for cell in row))
     out.print(shown)

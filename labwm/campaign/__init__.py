@@ -20,6 +20,7 @@ from labwm.campaign.dispatch import check_lab, list_labs, work_lab
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
+from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.status import list_campaigns, measurements, status
 
@@ -41,6 +42,7 @@ __all__ = [
     "open_ids",
     "predict",
     "propose",
+    "protocol_of",
     "report",
     "revoke_key",
     "round_note",

@@ -2,14 +2,12 @@
 
 import os
 import socket
-import time
 import uuid
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from labwm.campaign.books import Books
-from labwm.errors import LeaseHeldError
 from labwm.store import Writer
 
 TTL = 5.0
@@ -37,27 +35,26 @@ class Lease:
 def held(books: Books, campaign_id: str, *, actor: str) -> Generator[Lease]:
     """Hold the lease of a campaign over a block, renewed by a thread.
 
-    Where a process of this machine died holding it, wait until it expires.
-
     Raises:
-        LeaseHeldError: If somebody else who is alive holds it.
+        LeaseHeldError: If somebody else who may be alive holds it.
     """
-    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    _wait_for_the_dead(books, campaign_id)
     ledger = books.ledger
+    lease = ledger.lease(campaign_id)
+    if lease.holder is not None and _is_dead(lease.holder):
+        # The token fences: were the holder alive after all, its next write is refused.
+        ledger.release_lease(campaign_id, token=lease.token)
+    holder = f"{_place()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     with ledger.hold_lease(campaign_id, holder=holder, ttl_s=TTL) as token:
         yield Lease(campaign_id, token, actor)
 
 
-def _wait_for_the_dead(books: Books, campaign_id: str) -> None:
-    deadline = time.monotonic() + TTL + 1
-    while (lease := books.ledger.lease(campaign_id)).holder is not None:
-        if not _is_dead(lease.holder) or time.monotonic() > deadline:
-            raise LeaseHeldError(
-                f"One holder at a time moves a campaign; {campaign_id!r} is held by "
-                f"{lease.holder!r}. Wait until it is done, or stop that process."
-            )
-        time.sleep(min(0.1, lease.seconds_left) + 0.01)
+def _place() -> str:
+    """Name this machine, and where process numbers are counted on it."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = "whole"
+    return f"{socket.gethostname()}/{numbers.replace(':', '')}"
 
 
 def _is_dead(holder: str) -> bool:
@@ -65,9 +62,9 @@ def _is_dead(holder: str) -> bool:
 
     A recycled process number makes a dead holder look alive: then time frees the lease.
     """
-    host, _, rest = holder.partition(":")
+    place, _, rest = holder.partition(":")
     pid = rest.partition(":")[0]
-    if host != socket.gethostname() or not pid.isdigit():
+    if place != _place() or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

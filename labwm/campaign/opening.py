@@ -26,11 +26,15 @@ POOL_LIMIT = 100_000
 """Candidates of a finite space; larger and continuous spaces are searched by draws."""
 
 
+Labels = dict[str, dict[str, str]]
+
+
 @dataclass(frozen=True)
 class _Material:
     protocol: Protocol
     pool: Questions
     table: tuple[Measurement, ...] | None
+    labels: Labels
 
 
 def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) -> str:
@@ -60,6 +64,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         pool_sha256=material.pool.digest(),
         pool_object=held.objects.put(pool_bytes(material.pool)),
         table_object=_put_table(held, material.table),
+        labels_object=held.objects.put(canonical_json(material.labels)),
         opened_by=principal.name,
         opened_at=datetime.now(UTC),
     )
@@ -96,6 +101,7 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 def _gather(spec: CampaignSpec) -> _Material:
     from labwm.data.catalogue import load_table
+    from labwm.data.labels import labels_of
     from labwm.data.measurements import measurements_from_table
     from labwm.data.protocols import load_protocol
 
@@ -109,11 +115,14 @@ def _gather(spec: CampaignSpec) -> _Material:
         )
     if spec.data is None:
         pool = candidates(protocol, limit=POOL_LIMIT, seed=spec.seed)
-        return _Material(protocol, _refuse_empty(pool), None)
+        labels = labels_of(protocol, spec.protocol, None)
+        return _Material(protocol, _refuse_empty(pool), None, labels)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
-    table, _ = measurements_from_table(load_table(spec.data), protocol, origin=origin)
+    source = load_table(spec.data)
+    table, _ = measurements_from_table(source, protocol, origin=origin)
     pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
-    return _Material(with_levels(protocol, pool), _refuse_empty(pool), table)
+    labels = labels_of(protocol, spec.protocol, source)
+    return _Material(with_levels(protocol, pool), _refuse_empty(pool), table, labels)
 
 
 def _refuse_unusable(protocol: Protocol) -> None:

@@ -149,7 +149,7 @@ def _proposal(
         campaign_id=situation.campaign_id,
         round=situation.round,
         rank=rank,
-        candidate=Candidate(conditions=row),
+        candidate=Candidate(conditions=row, label=situation.label(row)),
         proposer=principal.name,
         policy=f"{principal.kind.value}:{principal.name}",
         policy_version=_POLICY_VERSION,

@@ -110,7 +110,10 @@ def _store_plan(
             campaign_id=situation.campaign_id,
             round=situation.round,
             rank=rank,
-            candidate=Candidate(conditions=choice.conditions),
+            candidate=Candidate(
+                conditions=choice.conditions,
+                label=situation.label(choice.conditions),
+            ),
             proposer=f"policy:{chosen.policy}",
             policy=chosen.policy,
             policy_version=chosen.policy_version,

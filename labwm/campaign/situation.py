@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import AwareDatetime
@@ -45,6 +46,8 @@ class Opening(Record):
     pool_sha256: Sha256
     pool_object: Sha256
     table_object: Sha256 | None
+    labels_object: Sha256
+    """Names of molecules: parameter to SMILES to name."""
     opened_by: str
     opened_at: AwareDatetime
 
@@ -58,6 +61,7 @@ class Situation:
     protocol: Protocol
     pool: Questions
     measurements: tuple[Measurement, ...]
+    labels: Mapping[str, Mapping[str, str]]
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
@@ -106,6 +110,21 @@ class Situation:
         size = self.spec.batch_size or self.protocol.lab.batch_size
         return self.spec.n_initial or size
 
+    def label(self, conditions: Conditions) -> str | None:
+        """Return what people call the conditions; None where no part has a name."""
+        named = {
+            name: known[str(value)]
+            for name, value in conditions.items()
+            if (known := self.labels.get(name)) and str(value) in known
+        }
+        if not named:
+            return None
+        return ", ".join(
+            named.get(name)
+            or (f"{name} {value:g}" if isinstance(value, float) else str(value))
+            for name, value in conditions.items()
+        )
+
     @property
     def round_seed(self) -> int:
         """Seed of this round: the same campaign chooses the same again."""
@@ -153,6 +172,7 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         protocol=protocol,
         pool=_read_pool(books, protocol, opening),
         measurements=measurements,
+        labels=json.loads(books.objects.get(opening.labels_object)),
         avoided=avoided,
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),

@@ -131,21 +131,45 @@ def outcomes_of(record: CampaignRecord) -> Outcomes:
 class Stated:
     """What was predicted before, beside what was then measured.
 
+    Each row was predicted by the model of its own round, with its own calibration.
     Shapes: `p` predicted measurements, `m` readouts.
 
     Attributes:
-        prediction: `p x m`.
+        predictions: Length `p`, one question each.
         values: `p x m`, one replicate each; NaN where there was no number.
         rounds: Length `p`.
     """
 
-    prediction: Prediction
+    predictions: tuple[Prediction, ...]
     values: Floats
     rounds: NDArray[np.int64]
 
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """Names of the readouts, length `m`."""
+        return self.predictions[0].readouts
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        """Units of the readouts, length `m`."""
+        return self.predictions[0].units
+
+    @property
+    def mean(self) -> Floats:
+        """Predicted means, `p x m`."""
+        return np.concatenate([prediction.mean for prediction in self.predictions])
+
+    def interval(self, level: float) -> tuple[Floats, Floats]:
+        """Return the ends of the central intervals, `p x m` each."""
+        ends = [prediction.interval(level) for prediction in self.predictions]
+        return (
+            np.concatenate([low for low, _ in ends]),
+            np.concatenate([high for _, high in ends]),
+        )
+
     def is_inside(self, level: float) -> Floats:
         """Tell which values lie in the central interval: 1, 0 or NaN, `p x m`."""
-        low, high = self.prediction.interval(level)
+        low, high = self.interval(level)
         inside = (low <= self.values) & (self.values <= high)
         return np.where(np.isnan(self.values), np.nan, inside)
 
@@ -162,10 +186,11 @@ def stated_before(record: CampaignRecord) -> Stated | None:
     first = [experiment.measurements[0] for experiment in told]
     observed = observations_from(record.protocol, first)
     values = np.where(observed.censoring == 0, observed.values, np.nan)
-    prediction = prediction_of([dict(e.prediction or {}) for e in told])
-    order = [record.protocol.readout_names.index(name) for name in prediction.readouts]
+    predictions = tuple(prediction_of([dict(e.prediction or {})]) for e in told)
+    names = record.protocol.readout_names
+    order = [names.index(name) for name in predictions[0].readouts]
     rounds = np.array([e.round for e in told], dtype=np.int64)
-    return Stated(prediction, values[:, order], rounds)
+    return Stated(predictions, values[:, order], rounds)
 
 
 def _why(experiment: ReportedExperiment) -> str:

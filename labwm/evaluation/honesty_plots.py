@@ -43,14 +43,14 @@ def coverage(is_inside: Floats) -> tuple[float, float, float, int]:
 
 def before_after_plot(stated: Stated) -> bytes:
     """Draw each prediction with its 90 % interval against what was measured after."""
-    names = stated.prediction.readouts
+    names = stated.readouts
     figure, grid = panels(len(names), height=5.4 if len(names) == 1 else 4.9)
-    low, high = stated.prediction.interval(0.9)
+    low, high = stated.interval(0.9)
     inside = stated.is_inside(0.9)
     for j, (name, axes) in enumerate(zip(names, grid, strict=True)):
         share, _, _, n = coverage(inside[:, j])
         _draw_intervals(axes, stated, low[:, j], high[:, j], inside[:, j], j)
-        label = with_unit(name, stated.prediction.units[j])
+        label = with_unit(name, stated.units[j])
         axes.set_xlabel(f"measured {label}")
         axes.set_ylabel(f"predicted {label}")
         axes.legend(loc="upper left", fontsize=10)
@@ -71,7 +71,7 @@ def calibration_plot(stated: Stated) -> bytes:
     """
     figure, (axes,) = panels()
     axes.plot([0, 1], [0, 1], color=GREY, lw=1)
-    for j, name in enumerate(stated.prediction.readouts):
+    for j, name in enumerate(stated.readouts):
         n = int(np.sum(~np.isnan(stated.values[:, j])))
         if n == 0:
             continue
@@ -139,7 +139,7 @@ def noise_plot(groups: Sequence[Floats], *, name: str, unit: str | None) -> byte
 def _draw_intervals(
     axes: Axes, stated: Stated, low: Floats, high: Floats, inside: Floats, j: int
 ) -> None:
-    measured, middle = stated.values[:, j], stated.prediction.mean[:, j]
+    measured, middle = stated.values[:, j], stated.mean[:, j]
     known = np.asarray(~np.isnan(measured))
     ends = np.concatenate([low[known], high[known], measured[known]])
     if len(ends):

@@ -86,7 +86,7 @@ def coverage_rows(stated: Stated) -> list[dict[str, str | int]]:
     """Return for each readout how many values its 90 % intervals held."""
     inside = stated.is_inside(LEVEL)
     rows: list[dict[str, str | int]] = []
-    for j, name in enumerate(stated.prediction.readouts):
+    for j, name in enumerate(stated.readouts):
         share, low, high, n = coverage(inside[:, j])
         if n:
             rows.append(

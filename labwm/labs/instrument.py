@@ -43,6 +43,14 @@ class Instrument(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """Get ready, in the process that measures; no well fails by what fails here.
+
+        Raises:
+            LabwmError: If it cannot measure anything now.
+        """
+        ...
+
     def measure(self, well: Well) -> Outcome:
         """Measure one well; what an experiment can suffer is a failed value.
 
@@ -58,8 +66,16 @@ Runner = Callable[[Instrument, Iterable[Well]], Outcomes]
 
 
 def run_in_process(instrument: Instrument, wells: Iterable[Well]) -> Outcomes:
-    """Measure one well after another, here: for instruments that take no time."""
+    """Measure one well after another, here: for instruments that take no time.
+
+    Raises:
+        LabwmError: If the instrument cannot get ready.
+    """
+    is_ready = False
     for well in wells:
+        if not is_ready:
+            instrument.prepare()
+            is_ready = True
         yield well, measured(instrument, well)
 
 

@@ -11,9 +11,10 @@ from labwm.labs.instrument import Instrument, measured
 
 
 def serve(connection: Connection) -> None:
-    """Take an instrument, then measure wells until the pipe closes."""
+    """Take an instrument, say None when it is ready, then measure until the end."""
     instrument: Instrument = pickle.loads(connection.recv_bytes())
-    connection.send("ready")
+    instrument.prepare()
+    connection.send(None)
     while True:
         try:
             well = connection.recv()

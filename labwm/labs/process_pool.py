@@ -32,10 +32,12 @@ class ProcessPool:
     Attributes:
         n_workers: Processes; each computes on one thread.
         seconds_per_well: Limit of one well, start of the instrument excluded.
+        seconds_to_start: Limit of the start.
     """
 
     n_workers: int
     seconds_per_well: float
+    seconds_to_start: float = 120.0
 
     def __call__(self, instrument: Instrument, wells: Iterable[Well]) -> Outcomes:
         """Measure the wells; yields them as they finish.
@@ -43,7 +45,7 @@ class ProcessPool:
         Raises:
             UnavailableError: If the instrument cannot start.
         """
-        team = _Team(instrument, iter(wells), self.n_workers, self.seconds_per_well)
+        team = _Team(self, instrument, iter(wells))
         try:
             while team.fill():
                 yield from team.finished()
@@ -56,18 +58,19 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     log: IO[bytes]
+    is_ready: bool = False
     well: Well | None = None
-    started: float = 0.0
+    began: float = 0.0
 
     def begin(self, well: Well) -> None:
-        self.well, self.started = well, time.monotonic()
+        self.well, self.began = well, time.monotonic()
         # A process that died while idle is found dead by the next `wait`.
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(well)
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.started
+        return time.monotonic() - self.began
 
     def end(self) -> str:
         """Kill the process; returns how it ended and the last that it said."""
@@ -83,10 +86,9 @@ class _Worker:
 
 @dataclass
 class _Team:
+    pool: ProcessPool
     instrument: Instrument
     wells: Iterator[Well]
-    n_workers: int
-    seconds_per_well: float
     idle: list[_Worker] = field(default_factory=list)
     busy: list[_Worker] = field(default_factory=list)
     again: list[Well] = field(default_factory=list)
@@ -95,7 +97,7 @@ class _Team:
 
     def fill(self) -> bool:
         """Give every free worker a well; False when nothing is left to wait for."""
-        while len(self.busy) < self.n_workers:
+        while len(self.busy) < self.pool.n_workers:
             well = self.again.pop() if self.again else next(self.wells, None)
             if well is None:
                 break
@@ -107,20 +109,23 @@ class _Team:
 
     def finished(self) -> Iterator[tuple[Well, Outcome]]:
         """Wait for the next that finish, die or run out of time."""
-        left = min(self.seconds_per_well - worker.seconds for worker in self.busy)
+        left = min(self._limit(worker) - worker.seconds for worker in self.busy)
         ready = wait([worker.connection for worker in self.busy], max(left, 0.0))
         for worker in list(self.busy):
             if worker.connection in ready:
                 yield from self._answer(worker)
-            elif worker.seconds >= self.seconds_per_well:
+            elif worker.seconds >= self._limit(worker):
                 yield from self._overdue(worker)
 
     def _answer(self, worker: _Worker) -> Iterator[tuple[Well, Outcome]]:
         well = _in_work(worker)
         try:
-            answer: Outcome | Exception = worker.connection.recv()
+            answer: Outcome | Exception | None = worker.connection.recv()
         except (EOFError, ConnectionResetError):
             yield from self._dead(worker, well)
+            return
+        if answer is None:
+            worker.is_ready, worker.began = True, time.monotonic()
             return
         if isinstance(answer, Exception):
             raise _unavailable(str(answer)) from answer
@@ -133,6 +138,8 @@ class _Team:
         seconds = worker.seconds
         worker.process.wait()
         how = worker.end()
+        if not worker.is_ready:
+            raise _unavailable(how)
         if well.name not in self.died:
             self.died.add(well.name)
             self.again.append(well)
@@ -143,9 +150,17 @@ class _Team:
     def _overdue(self, worker: _Worker) -> Iterator[tuple[Well, Outcome]]:
         self.busy.remove(worker)
         seconds = worker.seconds
-        worker.end()
-        reason = f"A well takes at most {self.seconds_per_well:g} s; it was stopped."
+        how = worker.end()
+        if not worker.is_ready:
+            raise _unavailable(f"no start within {seconds:.0f} s, {how}")
+        limit = self.pool.seconds_per_well
+        reason = f"A well takes at most {limit:g} s; it was stopped."
         yield _in_work(worker), failed(self.instrument, reason, duration=seconds)
+
+    def _limit(self, worker: _Worker) -> float:
+        if worker.is_ready:
+            return self.pool.seconds_per_well
+        return self.pool.seconds_to_start
 
     def end(self) -> None:
         for worker in self.idle + self.busy:
@@ -158,7 +173,7 @@ def _in_work(worker: _Worker) -> Well:
 
 
 def _start(instrument: Instrument) -> _Worker:
-    """Start a process and wait until it holds the instrument.
+    """Start a process; it answers None when the instrument is ready.
 
     A program of its own and not a fork: forks inherit threads in an unknown state, and
     `multiprocessing` would run the caller's main module again.
@@ -179,11 +194,8 @@ def _start(instrument: Instrument) -> _Worker:
     there.close()
     worker = _Worker(process, here, log)
     try:
-        here.send_bytes(pickle.dumps(instrument))
-        here.recv()
-    except (EOFError, OSError) as error:
-        process.wait()
-        raise _unavailable(worker.end()) from error
+        with suppress(BrokenPipeError, ConnectionResetError):
+            here.send_bytes(pickle.dumps(instrument))
     except BaseException:
         worker.end()
         raise

@@ -89,6 +89,9 @@ class MeasuredTable:
                 f"well {well.name!r}. Known: {list(self.protocol.condition_names)}."
             )
 
+    def prepare(self) -> None:
+        """A table is always ready."""
+
     def measure(self, well: Well) -> Outcome:
         """Return the row of these conditions and replicate."""
         rows = [

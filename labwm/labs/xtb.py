@@ -97,6 +97,12 @@ class XtbInstrument:
         except MoleculeError as error:
             raise LabError(f"{error} Well {well.name!r} holds it.") from error
 
+    def prepare(self) -> None:
+        """Load the programs: that takes longer than a well."""
+        import tblite.interface  # noqa: F401
+
+        import labwm.chem.conformers  # noqa: F401
+
     def measure(self, well: Well) -> Outcome:
         """Compute one replicate; a calculation that fails is a failed value."""
         smiles = self._canonical(well)

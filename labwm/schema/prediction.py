@@ -266,7 +266,8 @@ def prediction_of(records: Sequence[dict[str, PredictedReadout]]) -> Prediction:
     """Return the prediction that `Prediction.records` wrote.
 
     Raises:
-        InvalidInputError: If there are none, or they name different readouts.
+        InvalidInputError: If there are none, they name different readouts, or they were
+            calibrated differently: then they come from different models.
     """
     if not records or any(set(record) != set(records[0]) for record in records):
         raise InvalidInputError(
@@ -274,6 +275,12 @@ def prediction_of(records: Sequence[dict[str, PredictedReadout]]) -> Prediction:
             f"{[sorted(record) for record in records[:3]]}."
         )
     names = tuple(records[0])
+    for name in names:
+        if len({record[name].calibration.digest() for record in records}) > 1:
+            raise InvalidInputError(
+                "Predictions of one model share one calibration; got several for "
+                f"{name!r}. Read predictions of different models one by one."
+            )
 
     def column(field: str) -> Floats:
         return np.array(

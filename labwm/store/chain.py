@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select
 
 from labwm.errors import IntegrityError
@@ -20,7 +19,7 @@ from labwm.store.tables import events
 GENESIS: Final = "0" * 64
 """What the first event of a chain follows."""
 
-Json = dict[str, JsonValue]
+Json = dict[str, Any]
 _HASHED = ("campaign_id", "seq", "kind", "body", "at", "actor", "token", "prev_sha256")
 
 
@@ -46,7 +45,9 @@ def utc_now(connection: Connection) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def append_event(connection: Connection, author: Author, kind: str, body: Json) -> int:
+def append_event(
+    connection: Connection, author: Author, kind: str, body: Mapping[str, Any]
+) -> int:
     """Append to the author's chain and return the event's number, from 0.
 
     The caller's transaction must hold the write lock of the campaign.
@@ -61,7 +62,7 @@ def append_event(connection: Connection, author: Author, kind: str, body: Json) 
         "campaign_id": author.campaign_id,
         "seq": last.seq + 1 if last else 0,
         "kind": kind,
-        "body": text_of(body),
+        "body": text_of(dict(body)),
         "at": author.at,
         "actor": author.actor,
         "token": author.token,
@@ -96,7 +97,7 @@ def walk_chain(
         whole = (
             row["seq"] == expected
             and row["prev_sha256"] == previous
-            and row["sha256"] == event_sha256(row)
+            and row["sha256"] == event_sha256(dict(row))
         )
         if not whole:
             raise IntegrityError(

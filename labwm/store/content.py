@@ -214,7 +214,7 @@ def _stored_digests(
         )
         if content.is_per_campaign:
             query = query.where(content.table.c.campaign_id == campaign_id)
-        found |= {name: sha256 for name, sha256 in connection.execute(query)}
+        found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
 

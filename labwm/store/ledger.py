@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from labwm import settings
-from labwm.errors import DuplicateError
 from labwm.schema import (
     CampaignSpec,
     Measurement,
@@ -17,13 +16,12 @@ from labwm.schema import (
     Protocol,
     StoredPrediction,
 )
-from labwm.store import leases, observations, principals, queries
+from labwm.store import datasets, leases, observations, principals, queries
 from labwm.store.chain import Author, utc_now
 from labwm.store.engine import connect, reading, writing
-from labwm.store.machines import ApprovalState, SubmissionState
-from labwm.store.opening import open_campaign, store_dataset, store_protocol
+from labwm.store.machines import ApprovalState, SubmissionState, WellState
+from labwm.store.opening import open_campaign, store_protocol
 from labwm.store.revision import make_ready
-from labwm.store.tables import datasets
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
     BatchView,
@@ -115,13 +113,7 @@ class Ledger:
             DuplicateError: If there is one of that name.
         """
         with self._writing() as connection:
-            known = datasets.select().where(datasets.c.id == dataset_id)
-            if connection.execute(known).first():
-                raise DuplicateError(
-                    f"A data set is declared once; there is one called {dataset_id!r}. "
-                    "Choose a new name."
-                )
-            store_dataset(connection, dataset_id, frozenset(origins), actor)
+            datasets.declare(connection, dataset_id, origins, actor=actor)
 
     @contextmanager
     def write(self, campaign_id: str, *, token: int, actor: str) -> Iterator[Writer]:
@@ -195,12 +187,12 @@ class Ledger:
             return queries.protocol(connection, name, version)
 
     def events(
-        self, campaign_id: str, *, after: int = -1, limit: int = 10_000
+        self, campaign_id: str, *, kind: str | None = None, after: int = -1
     ) -> tuple[EventView, ...]:
-        """Return events numbered above `after`, in order, at most `limit`."""
+        """Return events numbered above `after`, in order, of one kind or of all."""
         with self._reading() as connection:
             return queries.campaign_events(
-                connection, campaign_id, after=after, limit=limit
+                connection, campaign_id, kind=kind, after=after
             )
 
     def proposals(
@@ -239,15 +231,10 @@ class Ledger:
         with self._reading() as connection:
             return queries.job(connection, submission_key)
 
-    def well_states(self, submission_key: str) -> dict[str, str]:
+    def well_states(self, submission_key: str) -> dict[str, WellState]:
         """Return the state of each well of a job."""
         with self._reading() as connection:
             return queries.well_states(connection, submission_key)
-
-    def n_wells(self, campaign_id: str) -> dict[str, int]:
-        """Return how many wells of a campaign stand in each state."""
-        with self._reading() as connection:
-            return queries.n_wells(connection, campaign_id)
 
     def measurements(self, campaign_id: str) -> tuple[Measurement, ...]:
         """Return the measurements that count, in an order that arrival cannot change.

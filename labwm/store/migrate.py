@@ -7,10 +7,8 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from labwm import settings
@@ -24,6 +22,9 @@ from labwm.errors import (
 from labwm.store.engine import connect, writing
 from labwm.store.revision import HEAD, revision_of
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _LOCK = 0x6C6162776D  # "labwm"
 
 
@@ -34,6 +35,20 @@ class Upgraded:
     before: str | None
     after: str
     backup: Path | None
+
+
+def current_revision(url: str | None = None) -> str | None:
+    """Return the revision of a database; None where it is empty.
+
+    Raises:
+        SchemaRevisionError: If it holds tables of something else.
+        StoreError: If it does not answer.
+    """
+    engine = connect(url or settings.database_url())
+    try:
+        return revision_of(engine)
+    finally:
+        engine.dispose()
 
 
 def upgrade(url: str | None = None) -> Upgraded:
@@ -51,7 +66,7 @@ def upgrade(url: str | None = None) -> Upgraded:
         copy = None
         if before is not None:
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            copy = settings.home() / "backups" / f"{before}-{stamp}.db"
+            copy = settings.home() / "backups" / f"ledger-{before}-{stamp}"
             backup(url, copy)
         migrate(engine)
         return Upgraded(before, HEAD, copy)
@@ -65,6 +80,9 @@ def migrate(engine: Engine) -> None:
     Raises:
         SchemaRevisionError: If a newer labwm made the database.
     """
+    from alembic import command
+    from alembic.util import CommandError
+
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
@@ -77,8 +95,10 @@ def migrate(engine: Engine) -> None:
             ) from error
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection) -> "Config":
     """Return Alembic's configuration, for a checkout and a wheel alike."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option(
         "script_location", str(Path(__file__).with_name("migrations"))

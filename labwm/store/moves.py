@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from labwm.errors import IllegalTransitionError, NotFoundError
 from labwm.schema import sha256_of
 from labwm.store.chain import Author, Json, append_event, text_of
+from labwm.store.machine_tables import moves, states
 from labwm.store.machines import NEW, Machine
-from labwm.store.tables import moves, states
 
 Subject = tuple[str, ...]
 
@@ -62,8 +62,6 @@ def standings(
 
 def parse(text: str) -> Json:
     """Return the JSON object that a text column holds."""
-    import json
-
     return json.loads(text)
 
 

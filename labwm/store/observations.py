@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from labwm.errors import ConflictError, DuplicateError, InvalidInputError, NotFoundError
+from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
 from labwm.schema import Measurement, Status
+from labwm.store import datasets
 from labwm.store.chain import Author
 from labwm.store.content import (
     BLOCK,
@@ -20,8 +21,6 @@ from labwm.store.content import (
 from labwm.store.machines import WELL, WellState
 from labwm.store.moves import move, standings
 from labwm.store.tables import (
-    dataset_origins,
-    dataset_rows,
     jobs,
     observation_slots,
     observations,
@@ -52,51 +51,15 @@ def add_observations(
         DuplicateError: If two without a job contradict each other.
     """
     _refuse_unknown_wells(connection, author.campaign_id, measurements)
-    refuse_origins(
+    datasets.refuse_origins(
         connection, author.campaign_id, {str(m.origin) for m in measurements}
     )
     fresh = append_new(connection, author, OBSERVATIONS, measurements)
     if fresh:
-        add_dataset_rows(connection, author.campaign_id, fresh)
+        datasets.add_rows(connection, author.campaign_id, fresh)
         current = _renew_slots(connection, author.campaign_id, fresh)
         _step_wells(connection, author, current)
     return Added(len(fresh), len(measurements) - len(fresh))
-
-
-def add_dataset_rows(
-    connection: Connection, dataset_id: str, rows: Iterable[Columns]
-) -> None:
-    """Put stored observations into a data set."""
-    connection.execute(
-        insert(dataset_rows),
-        [
-            {
-                "dataset_id": dataset_id,
-                "campaign_id": row["campaign_id"],
-                "observation_id": row["id"],
-                "origin": row["origin"],
-            }
-            for row in rows
-        ],
-    )
-
-
-def refuse_origins(
-    connection: Connection, dataset_id: str, origins: Iterable[str]
-) -> None:
-    """Raise ConflictError where a data set does not admit an origin."""
-    admitted = set(
-        connection.scalars(
-            select(dataset_origins.c.origin).where(
-                dataset_origins.c.dataset_id == dataset_id
-            )
-        )
-    )
-    if refused := sorted(set(origins) - admitted):
-        raise ConflictError(
-            f"A data set takes only the origins that it declares; {dataset_id!r} "
-            f"admits {sorted(admitted)}, got {refused}. Keep them in another data set."
-        )
 
 
 def dataset_sha256(connection: Connection, campaign_id: str) -> str:

@@ -4,17 +4,11 @@ from sqlalchemy import Connection, insert, select
 
 from labwm.errors import DuplicateError
 from labwm.schema import CampaignSpec, Origin, Protocol
+from labwm.store import datasets
 from labwm.store.chain import Author, Json, append_event, utc_now
 from labwm.store.machines import CAMPAIGN
 from labwm.store.moves import begin, parse
-from labwm.store.tables import (
-    campaigns,
-    dataset_origins,
-    datasets,
-    events,
-    leases,
-    protocols,
-)
+from labwm.store.tables import campaigns, events, leases, protocols
 
 
 def store_protocol(connection: Connection, protocol: Protocol) -> str:
@@ -44,19 +38,6 @@ def store_protocol(connection: Connection, protocol: Protocol) -> str:
             f"content. Raise its version to {protocol.version + 1} or more."
         )
     return digest
-
-
-def store_dataset(
-    connection: Connection, dataset_id: str, origins: frozenset[Origin], actor: str
-) -> None:
-    """Declare a data set and the origins that it admits."""
-    connection.execute(
-        insert(datasets), {"id": dataset_id, "at": utc_now(connection), "actor": actor}
-    )
-    connection.execute(
-        insert(dataset_origins),
-        [{"dataset_id": dataset_id, "origin": str(o)} for o in sorted(origins)],
-    )
 
 
 def opening_body(
@@ -99,7 +80,7 @@ def open_campaign(
     connection.execute(
         insert(leases), {"campaign_id": author.campaign_id, "token": 0, "expires_ms": 0}
     )
-    store_dataset(connection, author.campaign_id, origins, author.actor)
+    datasets.declare(connection, author.campaign_id, origins, actor=author.actor)
     append_event(connection, author, "opened", body)
     begin(connection, author, CAMPAIGN, [(author.campaign_id,)])
 

@@ -11,28 +11,32 @@ from labwm.schema import (
     CampaignState,
     Measurement,
     ModelCard,
-    Origin,
     Proposal,
     Protocol,
     StoredPrediction,
 )
 from labwm.store.content import Draft, Reservation
-from labwm.store.machines import APPROVAL, SUBMISSION, ApprovalState, SubmissionState
+from labwm.store.datasets import admitted
+from labwm.store.machine_tables import moves, states
+from labwm.store.machines import (
+    APPROVAL,
+    SUBMISSION,
+    ApprovalState,
+    SubmissionState,
+    WellState,
+)
 from labwm.store.moves import parse
 from labwm.store.tables import (
     batches,
     campaigns,
-    dataset_origins,
     events,
     jobs,
     model_cards,
-    moves,
     observation_slots,
     observations,
     predictions,
     proposals,
     protocols,
-    states,
 )
 from labwm.store.views import BatchView, CampaignView, EventView, JobView, Revision
 
@@ -63,16 +67,13 @@ def all_campaigns(connection: Connection) -> tuple[CampaignView, ...]:
 
 
 def _campaign_view(connection: Connection, row: Row[Any]) -> CampaignView:
-    origins = connection.scalars(
-        select(dataset_origins.c.origin).where(dataset_origins.c.dataset_id == row.id)
-    )
     return CampaignView(
         id=row.id,
         spec=CampaignSpec.model_validate_json(row.spec),
         protocol_name=row.protocol_name,
         protocol_version=row.protocol_version,
         protocol_sha256=row.protocol_sha256,
-        origins=frozenset(Origin(origin) for origin in origins),
+        origins=admitted(connection, row.id),
         state=CampaignState(row.state),
         detail=parse(row.detail),
         opened_at=row.opened_at,
@@ -96,15 +97,14 @@ def protocol(connection: Connection, name: str, version: int) -> Protocol:
 
 
 def campaign_events(
-    connection: Connection, campaign_id: str, *, after: int, limit: int
+    connection: Connection, campaign_id: str, *, kind: str | None, after: int
 ) -> tuple[EventView, ...]:
-    """Return events numbered above `after`, in order."""
-    query = (
-        select(events)
-        .where(events.c.campaign_id == campaign_id, events.c.seq > after)
-        .order_by(events.c.seq)
-        .limit(limit)
+    """Return events numbered above `after`, in order, of one kind or of all."""
+    query = select(events).where(
+        events.c.campaign_id == campaign_id, events.c.seq > after
     )
+    if kind is not None:
+        query = query.where(events.c.kind == kind)
     return tuple(
         EventView(
             seq=row.seq,
@@ -115,7 +115,7 @@ def campaign_events(
             token=row.token,
             sha256=row.sha256,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query.order_by(events.c.seq))
     )
 
 
@@ -248,25 +248,13 @@ def _job_view(row: Row[Any]) -> JobView:
     )
 
 
-def well_states(connection: Connection, submission_key: str) -> dict[str, str]:
+def well_states(connection: Connection, submission_key: str) -> dict[str, WellState]:
     """Return the state of each well of a job."""
     table = states["well"]
     query = select(table.c.well, table.c.state).where(
         table.c.submission_key == submission_key
     )
-    return {row.well: row.state for row in connection.execute(query)}
-
-
-def n_wells(connection: Connection, campaign_id: str) -> dict[str, int]:
-    """Return how many wells of a campaign stand in each state."""
-    table = states["well"]
-    query = (
-        select(table.c.state, func.count())
-        .join(jobs, jobs.c.submission_key == table.c.submission_key)
-        .where(jobs.c.campaign_id == campaign_id)
-        .group_by(table.c.state)
-    )
-    return {state: count for state, count in connection.execute(query)}
+    return {row.well: WellState(row.state) for row in connection.execute(query)}
 
 
 def current_measurements(

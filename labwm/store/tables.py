@@ -1,9 +1,9 @@
-"""The ledger's tables.
+"""The ledger's tables; those of the state machines stand in `machine_tables`.
 
-Three kinds: *content* is appended and never changed (triggers refuse), *moves* are
-the steps of the state machines, *states* and `observation_slots` are folded from
-both in the same transaction and can be folded again. Text columns named `body` and
-`detail` hold canonical JSON, byte for byte what was hashed.
+Rows are appended and never changed (triggers refuse), but for leases, revoked keys,
+and what is folded from the rest in the same transaction: `observation_slots` and the
+states. Text columns named `body` and `detail` hold canonical JSON, byte for byte what
+was hashed.
 """
 
 from typing import Final
@@ -22,8 +22,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-
-from labwm.store.machines import APPROVAL, CAMPAIGN, MACHINES, SUBMISSION, WELL, Machine
 
 metadata = MetaData(
     naming_convention={
@@ -104,6 +102,7 @@ events = Table(
     _text("prev_sha256"),
     _text("sha256"),
     UniqueConstraint("campaign_id", "seq", "sha256"),
+    Index(None, "campaign_id", "kind"),
     CheckConstraint(
         "(seq = 0 AND previous_seq IS NULL) OR (seq > 0 AND previous_seq IS NOT NULL"
         " AND previous_seq = seq - 1)",
@@ -276,96 +275,3 @@ keys = Table(
     Column("revoked_at", String),
     UniqueConstraint("sha256"),
 )
-
-_PARENT = {
-    CAMPAIGN.name: ["campaigns.id"],
-    APPROVAL.name: ["batches.batch_id"],
-    SUBMISSION.name: ["jobs.submission_key"],
-    WELL.name: ["wells.submission_key", "wells.well"],
-}
-
-
-def _legal_table(machine: Machine) -> Table:
-    return Table(
-        f"{machine.name}_legal", metadata, _key("from_state"), _key("to_state")
-    )
-
-
-def _moves_table(machine: Machine) -> Table:
-    name, subject = f"{machine.name}_moves", list(machine.subject)
-    campaign = [] if "campaign_id" in subject else [_text("campaign_id")]
-    return Table(
-        name,
-        metadata,
-        *(_key(column) for column in subject),
-        Column("step", Integer, primary_key=True, autoincrement=False),
-        Column("previous_step", Integer),
-        _text("from_state"),
-        _text("to_state"),
-        *campaign,
-        Column("event_seq", Integer, nullable=False),
-        Column("detail", Text, nullable=False),
-        UniqueConstraint(*subject, "step", "to_state"),
-        CheckConstraint(
-            "(step = 0 AND previous_step IS NULL AND from_state = 'new') OR (step > 0"
-            " AND previous_step IS NOT NULL AND previous_step = step - 1)",
-            name="gapless",
-        ),
-        ForeignKeyConstraint(subject, _PARENT[machine.name]),
-        ForeignKeyConstraint(
-            ["from_state", "to_state"],
-            [f"{machine.name}_legal.from_state", f"{machine.name}_legal.to_state"],
-        ),
-        ForeignKeyConstraint(
-            [*subject, "previous_step", "from_state"],
-            [f"{name}.{column}" for column in (*subject, "step", "to_state")],
-        ),
-        ForeignKeyConstraint(
-            ["campaign_id", "event_seq"],
-            ["events.campaign_id", "events.seq"],
-            name=f"fk_{name}_event",
-        ),
-        Index(f"ix_{name}_event", "campaign_id", "event_seq"),
-    )
-
-
-def _states_table(machine: Machine) -> Table:
-    subject, moves = list(machine.subject), f"{machine.name}_moves"
-    return Table(
-        f"{machine.name}_states",
-        metadata,
-        *(_key(column) for column in subject),
-        Column("step", Integer, nullable=False),
-        _text("state"),
-        Column("detail", Text, nullable=False),
-        ForeignKeyConstraint(
-            [*subject, "step", "state"],
-            [f"{moves}.{column}" for column in (*subject, "step", "to_state")],
-        ),
-        Index(None, "state"),
-    )
-
-
-legal = {machine.name: _legal_table(machine) for machine in MACHINES}
-moves = {machine.name: _moves_table(machine) for machine in MACHINES}
-states = {machine.name: _states_table(machine) for machine in MACHINES}
-
-APPEND_ONLY: Final = (
-    protocols,
-    campaigns,
-    events,
-    predictions,
-    proposals,
-    model_cards,
-    batches,
-    jobs,
-    wells,
-    observations,
-    datasets,
-    dataset_origins,
-    dataset_rows,
-    principals,
-    *legal.values(),
-    *moves.values(),
-)
-"""Tables whose rows triggers protect against every UPDATE and DELETE."""

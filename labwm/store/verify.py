@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from labwm.errors import IntegrityError
-from labwm.schema import CampaignSpec, Job, Origin
+from labwm.schema import Job
 from labwm.store import queries
 from labwm.store.chain import Json, walk_chain
 from labwm.store.content import (
@@ -19,12 +19,16 @@ from labwm.store.content import (
     digest_of_records,
     well_rows,
 )
+from labwm.store.machine_tables import moves, states
 from labwm.store.machines import MACHINES, NEW, Machine
 from labwm.store.moves import Move, Subject, digest_of_moves, parse
 from labwm.store.observations import dataset_sha256, latest
 from labwm.store.opening import opening_body
-from labwm.store.tables import moves, observation_slots, states, wells
-from labwm.store.views import Verified
+from labwm.store.tables import (
+    observation_slots,
+    wells,
+)
+from labwm.store.views import CampaignView, Verified
 
 Claims = dict[int, tuple[str, Json]]
 """Kind and body of each event that covers rows, by its number."""
@@ -44,15 +48,13 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
     """
     view = queries.campaign(connection, campaign_id)
     claims: Claims = {}
-    n_events = 0
-    for n_events, (seq, kind, body) in enumerate(
-        walk_chain(connection, campaign_id), 1
-    ):
+    seq = -1
+    for seq, kind, body in walk_chain(connection, campaign_id):
         if seq == 0:
             claims[0] = (kind, parse(body))
         elif kind == "moved" or any(kind == content.kind for content in CONTENTS):
             claims[seq] = (kind, parse(body))
-    _verify_opening(campaign_id, view.spec, view.protocol_sha256, view.origins, claims)
+    _verify_opening(view, claims)
     n_records = sum(
         _verify_content(connection, campaign_id, c, claims) for c in CONTENTS
     )
@@ -61,7 +63,7 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
     n_measured = _verify_slots(connection, campaign_id)
     return Verified(
         campaign_id=campaign_id,
-        n_events=n_events,
+        n_events=seq + 1,
         head_sha256=queries.head_sha256(connection, campaign_id),
         n_records=n_records,
         n_moves=n_moves,
@@ -77,16 +79,13 @@ def _refuse(campaign_id: str, what: str) -> IntegrityError:
     )
 
 
-def _verify_opening(
-    campaign_id: str,
-    spec: CampaignSpec,
-    protocol_sha256: str,
-    origins: frozenset[Origin],
-    claims: Claims,
-) -> None:
-    expected = ("opened", opening_body(spec, protocol_sha256, origins))
+def _verify_opening(campaign: CampaignView, claims: Claims) -> None:
+    expected = (
+        "opened",
+        opening_body(campaign.spec, campaign.protocol_sha256, campaign.origins),
+    )
     if claims.get(0) != expected:
-        raise _refuse(campaign_id, "the campaign's own row")
+        raise _refuse(campaign.id, "the campaign's own row")
 
 
 def _verify_content(

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
-from labwm.errors import ConflictError, InvalidInputError, NotFoundError
+from labwm.errors import InvalidInputError, NotFoundError
 from labwm.schema import (
     CampaignState,
     Job,
@@ -14,7 +15,7 @@ from labwm.schema import (
     Proposal,
     StoredPrediction,
 )
-from labwm.store import content, observations
+from labwm.store import content, datasets, observations, reserving
 from labwm.store.chain import Author, Json, append_event
 from labwm.store.machines import (
     APPROVAL,
@@ -25,16 +26,15 @@ from labwm.store.machines import (
     SubmissionState,
     WellState,
 )
-from labwm.store.moves import Standing, begin, move, standings
+from labwm.store.moves import begin, move
 from labwm.store.tables import batches, jobs, wells
-from labwm.store.tables import observations as observations_table
 
 
 @dataclass(frozen=True)
 class Writer:
     """Appends to one campaign; all of it is stored when the block ends, or none.
 
-    Do no slow work while it is open: other writers of this ledger wait.
+    Let errors leave the block, and do no slow work in it: other writers wait.
     """
 
     connection: Connection
@@ -89,7 +89,7 @@ class Writer:
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
         """
-        self._refuse_unknown_batch(batch_id)
+        self._refuse_unknown(batches.c.batch_id, batch_id)
         wanted = {(batch_id,): str(to)}
         move(self.connection, self.author, APPROVAL, wanted, detail or {})
 
@@ -102,18 +102,16 @@ class Writer:
             DuplicateError: If the submission key was used before.
         """
         self._refuse_foreign([job.campaign_id])
-        step = self._approved_step(batch_id, job)
-        reservation = content.Reservation(
-            batch_id=batch_id,
-            attempt=self._attempt(batch_id, job.submission_key),
-            approval_step=step,
-            job=job,
-        )
-        appended = content.append_new(
+        self._refuse_unknown(batches.c.batch_id, batch_id)
+        reservation = reserving.reservation_for(self.connection, batch_id, job)
+        if content.append_new(
             self.connection, self.author, content.JOBS, [reservation]
-        )
-        if appended:
-            self._plan_wells(job)
+        ):
+            key = job.submission_key
+            begin(self.connection, self.author, SUBMISSION, [(key,)])
+            self.connection.execute(insert(wells), content.well_rows(job))
+            names = [(key, well.name) for well in job.wells]
+            begin(self.connection, self.author, WELL, names)
 
     def move_job(
         self, submission_key: str, to: SubmissionState, detail: Json | None = None
@@ -123,7 +121,7 @@ class Writer:
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
         """
-        self._refuse_unknown_job(submission_key)
+        self._refuse_unknown(jobs.c.submission_key, submission_key)
         wanted = {(submission_key,): str(to)}
         move(self.connection, self.author, SUBMISSION, wanted, detail or {})
 
@@ -138,7 +136,7 @@ class Writer:
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
         """
-        self._refuse_unknown_job(submission_key)
+        self._refuse_unknown(jobs.c.submission_key, submission_key)
         wanted = {(submission_key, well): str(state) for well, state in to.items()}
         move(self.connection, self.author, WELL, wanted, detail or {})
 
@@ -147,9 +145,15 @@ class Writer:
     ) -> observations.Added:
         """Take results in; what was stored before, to the byte, changes nothing.
 
+        Other content for the same job, well and replicate is a revision: both stay,
+        and `observations.latest` says which counts, whatever came first. Wells step to
+        `measured` or `failed` by themselves.
+
         Raises:
-            InvalidInputError, NotFoundError, ConflictError, DuplicateError: See
-                `observations.add_observations`.
+            InvalidInputError: If a measurement names a job without a well.
+            NotFoundError: If it answers a job or well that this campaign never had.
+            ConflictError: If its origin is not admitted to the campaign's data set.
+            DuplicateError: If two without a job contradict each other.
         """
         return observations.add_observations(self.connection, self.author, measurements)
 
@@ -159,23 +163,7 @@ class Writer:
         Raises:
             ConflictError: If the data set does not admit their origin, or has them.
         """
-        query = select(observations_table).where(
-            observations_table.c.campaign_id == self.author.campaign_id,
-            observations_table.c.id.in_(observation_ids),
-        )
-        rows = [dict(row) for row in self.connection.execute(query).mappings()]
-        if missing := sorted(set(observation_ids) - {row["id"] for row in rows}):
-            raise NotFoundError(
-                f"Only stored observations can enter a data set; got {missing[:3]}. "
-                "Store them first."
-            )
-        observations.refuse_origins(
-            self.connection, dataset_id, {row["origin"] for row in rows}
-        )
-        observations.add_dataset_rows(self.connection, dataset_id, rows)
-        digest = content.digest_of_records(observation_ids)
-        body: Json = {"dataset": dataset_id, "n": len(rows), "sha256": digest}
-        append_event(self.connection, self.author, "added", body)
+        datasets.admit(self.connection, self.author, dataset_id, observation_ids)
 
     def move_campaign(self, to: CampaignState, detail: Json | None = None) -> None:
         """End, stop or open the campaign again, with the reason.
@@ -186,76 +174,15 @@ class Writer:
         wanted = {(self.author.campaign_id,): str(to)}
         move(self.connection, self.author, CAMPAIGN, wanted, detail or {})
 
-    def _plan_wells(self, job: Job) -> None:
-        key = job.submission_key
-        begin(self.connection, self.author, SUBMISSION, [(key,)])
-        self.connection.execute(insert(wells), content.well_rows(job))
-        begin(self.connection, self.author, WELL, [(key, w.name) for w in job.wells])
-
-    def _approved_step(self, batch_id: str, job: Job) -> int:
-        approved = self._refuse_unknown_batch(batch_id)
-        if approved != job.content_sha256:
-            raise ConflictError(
-                "A job is exactly what was approved; the content of "
-                f"{job.submission_key!r} is {job.content_sha256[:12]}, that of batch "
-                f"{batch_id!r} {approved[:12]}. Draft a new batch."
-            )
-        standing = standings(self.connection, APPROVAL, batch_id)[batch_id,]
-        if standing.state != ApprovalState.APPROVED:
-            raise ConflictError(
-                f"Only an approved batch is sent; {batch_id!r} is {standing.state}. "
-                "Have it approved."
-            )
-        return standing.step
-
-    def _attempt(self, batch_id: str, submission_key: str) -> int:
-        query = (
-            select(jobs.c.submission_key, jobs.c.attempt)
-            .where(jobs.c.batch_id == batch_id)
-            .order_by(jobs.c.attempt)
-        )
-        earlier = self.connection.execute(query).all()
-        for key, attempt in earlier:
-            if key == submission_key:
-                return attempt
-        for key, _ in earlier:
-            self._refuse_live(batch_id, standings(self.connection, SUBMISSION, key))
-        return len(earlier)
-
-    def _refuse_live(
-        self, batch_id: str, standing: Mapping[tuple[str, ...], Standing]
-    ) -> None:
-        without_data = {SubmissionState.FAILED, SubmissionState.CANCELLED}
-        for (key,), job in standing.items():
-            if job.state not in without_data:
-                raise ConflictError(
-                    "A batch is sent again only after each earlier job failed or was "
-                    f"cancelled; job {key!r} of batch {batch_id!r} is {job.state}. "
-                    "Settle it first."
-                )
-
-    def _refuse_unknown_batch(self, batch_id: str) -> str:
-        query = select(batches.c.content_sha256).where(
-            batches.c.batch_id == batch_id,
-            batches.c.campaign_id == self.author.campaign_id,
-        )
-        found = self.connection.execute(query).scalar_one_or_none()
-        if found is None:
+    def _refuse_unknown(self, column: Any, name: str) -> None:
+        """Raise unless this campaign has the row that a name column of it names."""
+        owner = select(column.table.c.campaign_id).where(column == name)
+        found = self.connection.execute(owner).scalar_one_or_none()
+        if found != self.author.campaign_id:
+            what = "job" if column.table is jobs else "batch"
             raise NotFoundError(
-                f"Campaign {self.author.campaign_id!r} must have the batch; it knows "
-                f"none called {batch_id!r}. Draft it first."
-            )
-        return found
-
-    def _refuse_unknown_job(self, submission_key: str) -> None:
-        query = select(func.count()).where(
-            jobs.c.submission_key == submission_key,
-            jobs.c.campaign_id == self.author.campaign_id,
-        )
-        if not self.connection.execute(query).scalar_one():
-            raise NotFoundError(
-                f"Campaign {self.author.campaign_id!r} must have the job; it knows "
-                f"none of key {submission_key!r}. Reserve it first."
+                f"Campaign {self.author.campaign_id!r} must have the {what}; it knows "
+                f"none called {name!r}. List what it has with `labwm campaign status`."
             )
 
     def _refuse_foreign(self, campaign_ids: Iterable[str]) -> None:

@@ -33,6 +33,10 @@ class Counting:
         """Refuse what the instrument refuses."""
         self.inner.check(well)
 
+    def prepare(self) -> None:
+        """Prepare the instrument that is counted."""
+        self.inner.prepare()
+
     def measure(self, well: Well) -> Outcome:
         """Measure, slowly, and leave a trace."""
         self._note(f"start {well.name}\n")
@@ -58,9 +62,15 @@ class Square:
 
     readouts: tuple[str, ...] = ("y",)
     digest: str = "square"
+    is_broken: bool = False
 
     def check(self, well: Well) -> None:
         """Refuse nothing."""
+
+    def prepare(self) -> None:
+        """Break on purpose if asked to."""
+        if self.is_broken:
+            raise UnavailableError("An instrument must start; got one that does not.")
 
     def measure(self, well: Well) -> Outcome:
         """Return the square of `x`, unless it is one of the values that break it."""
@@ -75,7 +85,35 @@ class Square:
             raise UnavailableError("An instrument must be there; got none.")
         if x == FORGETS:
             return Outcome({})
+        if x == COUNTS_THREADS:
+            return Outcome({"y": Value(value=float(os.environ["OMP_NUM_THREADS"]))})
         return Outcome({"y": Value(value=x * x)}, duration=0.5)
 
 
 RAISES, DIES, HANGS, IS_ABSENT, FORGETS = -1.0, -2.0, -3.0, -4.0, -5.0
+COUNTS_THREADS = -6.0
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Measures how many wells are in work at once: each waits until `n` are."""
+
+    folder: Path
+    n: int
+    readouts: tuple[str, ...] = ("y",)
+    digest: str = "meeting"
+
+    def check(self, well: Well) -> None:
+        """Refuse nothing."""
+
+    def prepare(self) -> None:
+        """Nothing to prepare."""
+
+    def measure(self, well: Well) -> Outcome:
+        """Come to the meeting and wait for the others."""
+        (self.folder / well.name).touch()
+        deadline = time.monotonic() + 20.0
+        while len(list(self.folder.iterdir())) < self.n and time.monotonic() < deadline:
+            time.sleep(0.01)
+        n_met = len(list(self.folder.iterdir()))
+        return Outcome({"y": Value(value=float(n_met))})

@@ -73,9 +73,9 @@ class NumberEncoder:
         absent = np.isnan(values)
         if absent.any() and not self.is_conditional:
             raise SpaceError(
-                f"The parameter {self.name!r} needs a number in every row; got none in "
-                f"row {int(np.argmax(absent))}. Fill it in, or declare with a `depends` "
-                "constraint when it is active."
+                f"The parameter {self.name!r} needs a number in every row; got none "
+                f"in row {int(np.argmax(absent))}. Fill it in, or declare with a "
+                "`depends` constraint when it is active."
             )
         low, high = self._on_scale(np.array([self.low, self.high]))
         scaled = (self._on_scale(values) - low) / (high - low or 1.0)
@@ -89,8 +89,8 @@ class NumberEncoder:
         floor = 0.0 if self.scale is Scale.LOG else -1.0
         if np.any(values <= floor):
             raise SpaceError(
-                f"The scale {self.scale} of {self.name!r} needs numbers above {floor:g}; "
-                f"got {np.nanmin(values):g}. Change the value or the scale."
+                f"The scale {self.scale} of {self.name!r} needs numbers above "
+                f"{floor:g}; got {np.nanmin(values):g}. Change the value or the scale."
             )
         return np.log(values) if self.scale is Scale.LOG else np.log1p(values)
 

@@ -4,12 +4,11 @@ Shapes: `n` rows, `m` readouts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import labwm
 from labwm.schema import CalibrationMap, Metric, ModelCard, Protocol, Readout
@@ -17,6 +16,7 @@ from labwm.schema.readouts import ReadoutKind
 from labwm.space.questions import Observations, Questions
 from labwm.world_model.calibration import fit_calibration
 from labwm.world_model.censoring import with_limits
+from labwm.world_model.cross_fit import predict_unseen
 from labwm.world_model.encoding import Encoder, build_encoder
 from labwm.world_model.gaussian_process import GaussianProcessModel
 from labwm.world_model.leave_one_out import LeftOut, leave_one_out
@@ -29,7 +29,7 @@ from labwm.world_model.marginal_likelihood import (
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure, candidates
 from labwm.world_model.surrogate import Surrogate, condition
-from labwm.world_model.training import Rows, rows_of, standard_units
+from labwm.world_model.training import Rows, canonical_rank, rows_of, standard_units
 from labwm.world_model.world import keys_of
 
 MAX_HYPER_ROWS: Final = 1000
@@ -44,6 +44,7 @@ class _Candidate:
 
     structure: Structure
     surrogate: Surrogate
+    evidence: Evidence
     hyperparameters: Hyperparameters
     left_out: LeftOut
 
@@ -61,13 +62,14 @@ class _Fitted:
     rows: Rows
     chosen: _Candidate
     scores: dict[str, float]
+    unseen: LeftOut
     calibration: CalibrationMap
     is_split_identified: bool
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Left-out scores of the calibrated distribution."""
-        return left_out_metrics(self.readout, self.chosen.left_out, self.calibration)
+        return left_out_metrics(self.readout, self.unseen, self.calibration)
 
 
 def fit(
@@ -97,12 +99,24 @@ def fit(
         SpaceError: If a condition that the protocol declares is absent.
         MoleculeError: If a SMILES is not a molecule.
     """
+    with threads_for(len(observations)):
+        return _fit(observations, protocol, recipe, seed, pool, start)
+
+
+def _fit(
+    observations: Observations,
+    protocol: Protocol,
+    recipe: str,
+    seed: int,
+    pool: Questions | None,
+    start: GaussianProcessModel | None,
+) -> GaussianProcessModel:
     keys = keys_of(observations.questions)
     rows = [rows_of(observations, j, keys) for j in range(len(observations.readouts))]
     for name, own in zip(observations.readouts, rows, strict=True):
         standard_units(own, name)
     # Canonical order: what follows cannot depend on the order of the rows.
-    order = sorted(range(len(observations)), key=keys.__getitem__)
+    order = np.argsort(canonical_rank(observations.questions), kind="stable")
     seen = [observations.questions.take(order)] + ([pool] if pool is not None else [])
     tried = candidates(protocol, seen, recipe)
     encoders: dict[str, Encoder] = {}
@@ -161,12 +175,20 @@ def _fit_readout(
         for structure, encoder in kept or tried
     ]
     chosen = min(results, key=lambda candidate: candidate.score)
+    unseen = predict_unseen(
+        chosen.surrogate,
+        chosen.evidence,
+        chosen.structure,
+        task.rows,
+        seed=task.seed,
+    )
     return _Fitted(
         readout=task.readout,
         rows=task.rows,
         chosen=chosen,
         scores={result.structure.name: result.score for result in results},
-        calibration=fit_calibration(chosen.left_out.residuals),
+        unseen=unseen,
+        calibration=fit_calibration(unseen.residuals),
         is_split_identified=task.readout.noise_sd is not None
         or task.rows.scatter[1] >= MIN_SCATTER,
     )
@@ -207,7 +229,9 @@ def _fit_structure(
         noise_variance=chosen.noise_variance,
     )
     surrogate = with_limits(surrogate, rows.limit)
-    return _Candidate(structure, surrogate, chosen, leave_one_out(surrogate, rows))
+    return _Candidate(
+        structure, surrogate, evidence, chosen, leave_one_out(surrogate, rows)
+    )
 
 
 def _assembled(

@@ -25,27 +25,17 @@ class Term:
     block: int = 0
 
 
-class _Matern52(torch.autograd.Function):
-    """Matérn-5/2 of a squared distance; its derivative is finite at zero."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, squared: Tensor) -> Tensor:
-        r = (5.0 * squared).sqrt()
-        decay = (-r).exp()
-        ctx.save_for_backward(r, decay)
-        return (1.0 + r + r * r / 3.0) * decay
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.BackwardCFunction, *grad_outputs: Tensor
-    ) -> Tensor:
-        r, decay = ctx.saved_tensors
-        return grad_outputs[0] * (-5.0 / 6.0) * (1.0 + r) * decay
-
-
 def matern52(squared: Tensor) -> Tensor:
     """Return Matérn-5/2 of squared distances in units of the lengthscale."""
-    return _Matern52.apply(squared)  # pyright: ignore[reportReturnType]
+    return matern52_and_slope(squared)[0]
+
+
+def matern52_and_slope(squared: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Matérn-5/2 and its derivative by the squared distance, finite at zero."""
+    r = (5.0 * squared).sqrt()
+    decay = (-r).exp()
+    linear = 1.0 + r
+    return (linear + r * r / 3.0) * decay, (-5.0 / 6.0) * linear * decay
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -29,12 +29,14 @@ class LeftOut:
         location: Expected, natural units, length `v`.
         epistemic: Standard deviation of the latent function, length `v`.
         aleatoric: Standard deviation of one measurement, length `v`.
+        how: In words, for the model card.
     """
 
     values: Floats
     location: Floats
     epistemic: Floats
     aleatoric: Floats
+    how: str = "leave-one-out"
 
     @property
     def residuals(self) -> Floats:

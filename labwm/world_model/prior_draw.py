@@ -25,7 +25,8 @@ from labwm.world_model.inputs import Counts, Inputs
 from labwm.world_model.kernel import MEAN_VARIANCE, Kernel
 
 N_FEATURES: Final = 1024
-TOKENS_AT_ONCE: Final = 4096
+TOKENS_AT_ONCE: Final = 128
+"""Few enough for their hashes to stay in the cache of a core."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class _Hashes:
         for first, last in _chunks(offsets):
             part = mixed[offsets[first] : offsets[last], None]
             starts = offsets[first:last] - offsets[first]
-            lowest = np.minimum.reduceat(
-                part * self.multiplier + self.shift, starts, axis=0
-            )
+            hashed = part * self.multiplier
+            hashed += self.shift
+            lowest = np.minimum.reduceat(hashed, starts, axis=0)
             bit = (lowest >> np.uint64(17)) & np.uint64(1)
             signs[first:last] = 1.0 - 2.0 * bit.astype(float)
         return torch.from_numpy(signs)[counts.row]

@@ -9,7 +9,6 @@ from labwm import scores
 from labwm.schema import CalibrationMap, Metric, Prediction, Readout
 from labwm.world_model.leave_one_out import LeftOut
 
-HOW = "leave-one-out"
 N_LEVELS = 100
 
 
@@ -18,15 +17,18 @@ def left_out_metrics(
 ) -> tuple[Metric, ...]:
     """Score the calibrated left-out predictions, replicates one by one.
 
-    Hyperparameters and calibration saw every row, so these are a little too good; a
-    back-test scores what was not seen.
+    The calibration saw every row, and past `cross_fit.MAX_ROWS` so did the
+    hyperparameters: a back-test scores what was not seen.
     """
     prediction = as_prediction(readout, left_out, calibration)
     y = left_out.values
     mean = prediction.mean[:, 0]
     low, high = prediction.interval(0.9)
     cdf = prediction.cdf(y[:, None])[:, 0]
-    quantile = lambda level: prediction.quantile(level)[:, 0]  # noqa: E731
+
+    def quantile(level: float) -> np.ndarray:
+        return prediction.quantile(level)[:, 0]
+
     values = {
         "nlpd": scores.nlpd(prediction.log_density(y[:, None])[:, 0]),
         "crps": float(np.mean(scores.crps(y, quantile, n_levels=N_LEVELS))),
@@ -36,7 +38,7 @@ def left_out_metrics(
         "miscalibration_area": scores.miscalibration_area(cdf),
     }
     return tuple(
-        Metric(readout=readout.name, name=name, value=value, n=len(y), how=HOW)
+        Metric(readout=readout.name, name=name, value=value, n=len(y), how=left_out.how)
         for name, value in values.items()
         if np.isfinite(value)
     )

@@ -53,7 +53,8 @@ class Surrogate:
 
     def encode(self, questions: Questions) -> Inputs:
         """Encode questions once; every other method takes what this returns."""
-        return self.encoder.encode(questions)
+        with threads_for(len(self.targets)):
+            return self.encoder.encode(questions)
 
     @cached_property
     def weights(self) -> Tensor:

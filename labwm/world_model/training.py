@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.errors import NotEnoughDataError
-from labwm.space.questions import Observations
+from labwm.space.questions import Observations, Questions
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ MIN_ROWS: Final = 5
 
 @dataclass(frozen=True)
 class Rows:
-    """What one readout gave, one row per distinct conditions, in the order of keys.
+    """What one readout gave, one row per distinct conditions, in canonical order.
 
     Attributes:
         source: A row of the observations that has these conditions, length `n`.
@@ -57,21 +57,38 @@ class Rows:
         return float(residual @ residual), len(self.values) - n_groups
 
 
+def canonical_rank(questions: Questions) -> NDArray[np.int64]:
+    """Return the place of each row in an order that its conditions alone decide.
+
+    Equal conditions share a place. Numbers are compared as numbers, so that another
+    unit gives the same order.
+    """
+    columns = list(questions.columns.values())
+    if questions.time is not None:
+        columns.append(questions.time)
+    codes = [
+        np.unique(c.astype(str) if c.dtype == object else c, return_inverse=True)[1]
+        for c in columns
+    ]
+    return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1]
+
+
 def rows_of(observations: Observations, readout: int, keys: Sequence[bytes]) -> Rows:
     """Collect the rows of one readout that have a number; limits stand alone.
 
     The order depends on the rows as a set: permuting them changes nothing.
     """
-    groups: dict[tuple[bytes, int, int], list[int]] = {}
-    column = observations.values[:, readout]
+    rank = canonical_rank(observations.questions)
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    column, limits = observations.values[:, readout], observations.censoring[:, readout]
     order = sorted(
         np.flatnonzero(np.isfinite(column)).tolist(),
-        key=lambda i: (keys[i], observations.censoring[i, readout], column[i]),
+        key=lambda i: (rank[i], limits[i], column[i]),
     )
     for i in order:
-        side = int(observations.censoring[i, readout])
+        side = int(limits[i])
         # A limit is no value to average: each censored row stays by itself.
-        groups.setdefault((keys[i], side, i if side else -1), []).append(i)
+        groups.setdefault((int(rank[i]), side, i if side else -1), []).append(i)
     members = list(groups.values())
     limit = np.array([side for _, side, _ in groups], dtype=np.int64)
     group = np.repeat(np.arange(len(members)), [len(m) for m in members])
@@ -79,7 +96,7 @@ def rows_of(observations: Observations, readout: int, keys: Sequence[bytes]) -> 
     known = limit[group] == 0
     return Rows(
         source=np.array([m[0] for m in members], dtype=np.int64),
-        key=tuple(key for key, _, _ in groups),
+        key=tuple(keys[m[0]] for m in members),
         mean=np.array([float(np.mean(column[m])) for m in members]),
         n_replicates=np.array([float(len(m)) for m in members]),
         limit=limit,

@@ -57,13 +57,15 @@ class Path:
 
 def draw_path(surrogate: Surrogate, keys: Sequence[bytes], seed: int, j: int) -> Path:
     """Draw the function of readout `j`; `keys` name the rows learnt from."""
-    prior = draw_prior(surrogate.kernel, surrogate.inputs, (seed, j))
-    noise = keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
-    simulated = prior(surrogate.inputs) + surrogate.noise.sqrt() * torch.from_numpy(
-        noise
+    noise = torch.from_numpy(
+        keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
     )
-    missing = (surrogate.targets - simulated)[:, None]
-    return Path(surrogate, prior, torch.cholesky_solve(missing, surrogate.factor)[:, 0])
+    with threads_for(len(keys)):
+        prior = draw_prior(surrogate.kernel, surrogate.inputs, (seed, j))
+        simulated = prior(surrogate.inputs) + surrogate.noise.sqrt() * noise
+        missing = (surrogate.targets - simulated)[:, None]
+        correction = torch.cholesky_solve(missing, surrogate.factor)[:, 0]
+    return Path(surrogate, prior, correction)
 
 
 @dataclass(frozen=True)

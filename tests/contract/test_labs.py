@@ -7,7 +7,10 @@ import pytest
 
 from labwm.labs import replay_lab, xtb_lab
 from labwm.schema import Measurement, Origin, Protocol, Value
+from labwm.space.questions import observations_from
 from labwm.testing.lab_conformance import LabConformance, LabKit
+from labwm.testing.linear_model import fit_linear
+from labwm.virtual_lab import build_virtual_lab
 
 LEVELS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 
@@ -78,5 +81,27 @@ class TestXtb(LabConformance):
             conditions=tuple({"molecule": s} for s in ("O", "CO", "C=O", "N", "CC")),
             impossible={"molecule": "C1CC"},
             failing={"molecule": "[CH3]"},
+            folder=folder,
+        )
+
+
+class TestVirtual(LabConformance):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> LabKit:
+        protocol, folder = table_protocol(), tmp_path / "virtual"
+        observations = observations_from(protocol, rows())
+        return LabKit(
+            open=partial(
+                build_virtual_lab,
+                observations,
+                protocol,
+                folder=folder,
+                seed=1,
+                learn=fit_linear,
+            ),
+            protocol=protocol,
+            conditions=tuple(row.conditions for row in rows()),
+            impossible={"temperature": "hot", "solvent": "water"},
+            failing=None,
             folder=folder,
         )

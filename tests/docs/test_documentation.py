@@ -51,7 +51,7 @@ def test_every_command_of_a_page_runs(page: Path, desk: Path, monkeypatch):
     for command in commands(page):
         words = shlex.split(command)
         if words[0] == "make":
-            # Running `make test` in a test would not end; that the target exists must do.
+            # `make test` in a test would not end; that the target exists must do.
             assert re.search(rf"^{words[1]}:", makefile, re.M), command
             continue
         done = subprocess.run(

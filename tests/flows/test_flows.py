@@ -1,15 +1,10 @@
 """The flows on a real Prefect server."""
 
-import time
-from datetime import UTC, datetime
-
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
 )
 
 from flows.campaign import advance_all, run_campaign
@@ -49,18 +44,3 @@ def test_advance_moves_every_open_campaign(spec: CampaignSpec):
         campaign.open_campaign(spec.model_copy(update={"name": name, "budget": 4}))
     assert advance_all(return_state=True).is_completed()
     assert campaign.open_ids() == ()
-
-
-def test_a_scheduled_deployment_gets_scheduled_runs():
-    # Nothing else fails when the scheduler cannot write (SQLAlchemy 2.1 under Prefect).
-    deployment_id = advance_all.to_deployment("nightly", cron="0 2 * * *").apply()
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id])
-    )
-    deadline = time.monotonic() + 90
-    with get_client(sync_client=True) as client:
-        while not (runs := client.read_flow_runs(flow_run_filter=wanted)):
-            assert time.monotonic() < deadline, "the scheduler made no run in 90 s"
-            time.sleep(1)
-    assert all(run.state is not None and run.state.is_scheduled() for run in runs)
-    assert all((run.expected_start_time or datetime.now(UTC)).hour == 2 for run in runs)

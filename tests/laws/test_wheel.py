@@ -1,4 +1,4 @@
-"""The wheel works in an empty environment, from an empty folder, without the checkout."""
+"""The wheel works in an empty environment, from an empty folder."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def run(*words: str | Path, cwd: Path, **settings: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """Folder of the programs of an environment that holds the wheel and nothing else."""
+    """Folder of the programs of an environment that holds only the wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist"]
     run(*build, ROOT, cwd=folder)
@@ -50,7 +50,8 @@ def test_the_installed_wheel_shows_a_protocol_and_lists_data(installed, tmp_path
 
 def test_the_installed_wheel_runs_one_flow(installed, tmp_path):
     code = (
-        "from flows.campaign import run_campaign; from labwm.schema import CampaignSpec; "
+        "from flows.campaign import run_campaign; "
+        "from labwm.schema import CampaignSpec; "
         "state = run_campaign(CampaignSpec(name='wheel', protocol='xtb_dyes', "
         "lab='xtb', budget=2, batch_size=2), return_state=True); print(state.name)"
     )

@@ -46,24 +46,23 @@ def list_all(*, json: Json = None) -> None:
 
 
 def revoke(name: str) -> None:
-    """Revoke a key for ever.
+    """Revoke every key of a holder, or one key by its id, at once and for ever.
 
     Parameters
     ----------
-    name: Who holds it.
+    name: Who holds it, or the id of one key.
     """
-    _show((campaign.revoke_key(name),))
+    _show(campaign.revoke_key(name))
 
 
 def _show(keys: tuple[KeyInfo, ...]) -> None:
     table(
-        *("name", "kind", "scopes", "created", "revoked"),
+        *("name", "kind", "scopes", "key", "state"),
         rows=[
             (
                 *(key.principal.name, key.principal.kind),
-                ", ".join(key.principal.scopes),
-                f"{key.created_at:%Y-%m-%d %H:%M}",
-                f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else None,
+                *(", ".join(key.principal.scopes), key.key_id),
+                "revoked" if key.is_revoked else "valid",
             )
             for key in keys
         ],

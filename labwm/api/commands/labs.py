@@ -26,5 +26,5 @@ def work(name: str) -> None:
     ----------
     name: Name of the lab.
     """
-    n_jobs = campaign.work_lab(name)
-    lines([f"{name}: {n_jobs} {'job' if n_jobs == 1 else 'jobs'} done"])
+    n_done = campaign.work_lab(name, say=lambda text: lines([text]))
+    lines([f"{name}: {n_done} {'experiment' if n_done == 1 else 'experiments'} done"])

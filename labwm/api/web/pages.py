@@ -57,7 +57,8 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters.update(display.FILTERS)
+_FILTERS: dict[str, Any] = _templates.filters  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_FILTERS.update(display.FILTERS)
 
 Signed = Annotated[Visitor, Depends(visitor)]
 CampaignId = Annotated[str, InPath(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]

@@ -28,7 +28,7 @@ def boiling_time(power: float, volume: float, lid: str) -> float:
 
 @pytest.fixture
 def kettle(tmp_path: Path) -> Path:
-    """Folder with `kettle.yaml` and `kettle.csv`: 40 experiments, one of them failed."""
+    """Folder with `kettle.yaml` and `kettle.csv`: 40 experiments, one failed."""
     (tmp_path / "kettle.yaml").write_text(PROTOCOL % "")
     (tmp_path / "asking.yaml").write_text(
         (PROTOCOL % ", approval: {replayed: always}").replace("kettle", "asking")

@@ -1,4 +1,4 @@
-"""the ledger's first tables."""
+"""Make the ledger's first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -56,6 +56,7 @@ APPEND_ONLY = {
     "submission_moves": [("submission_key", "step")],
     "well_moves": [("submission_key", "well", "step")],
 }
+"""Each table with the columns of its keys; see `protect`."""
 
 
 def upgrade() -> None:
@@ -157,18 +158,16 @@ def upgrade() -> None:
         sa.Column("prev_sha256", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.CheckConstraint(
-            "(seq = 0 AND previous_seq IS NULL) OR (seq > 0 AND previous_seq IS NOT NULL AND previous_seq = seq - 1)",
-            name=op.f("ck_events_gapless"),
+            "(seq = 0 AND previous_seq IS NULL) OR (seq > 0 AND previous_seq IS NOT NULL AND previous_seq = seq - 1)", name=op.f("ck_events_gapless")
         ),
         sa.ForeignKeyConstraint(
-            ["campaign_id", "previous_seq", "prev_sha256"],
-            ["events.campaign_id", "events.seq", "events.sha256"],
-            name=op.f("fk_events_campaign_id_events"),
+            ["campaign_id", "previous_seq", "prev_sha256"], ["events.campaign_id", "events.seq", "events.sha256"], name=op.f("fk_events_campaign_id_events")
         ),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_events_campaign_id_campaigns")),
         sa.PrimaryKeyConstraint("campaign_id", "seq", name=op.f("pk_events")),
         sa.UniqueConstraint("campaign_id", "seq", "sha256", name=op.f("uq_events_campaign_id_seq_sha256")),
     )
+    op.create_index(op.f("ix_events_campaign_id_kind"), "events", ["campaign_id", "kind"], unique=False)
     op.create_table(
         "leases",
         sa.Column("campaign_id", sa.String(), nullable=False),
@@ -188,9 +187,7 @@ def upgrade() -> None:
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_batches_campaign_id_events")
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_batches_campaign_id_events")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batches")),
         sa.UniqueConstraint("batch_id", "content_sha256", name=op.f("uq_batches_batch_id_content_sha256")),
     )
@@ -208,9 +205,7 @@ def upgrade() -> None:
             "(step = 0 AND previous_step IS NULL AND from_state = 'new') OR (step > 0 AND previous_step IS NOT NULL AND previous_step = step - 1)",
             name=op.f("ck_campaign_moves_gapless"),
         ),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_campaign_moves_event"
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_campaign_moves_event"),
         sa.ForeignKeyConstraint(
             ["campaign_id", "previous_step", "from_state"],
             ["campaign_moves.campaign_id", "campaign_moves.step", "campaign_moves.to_state"],
@@ -218,9 +213,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_campaign_moves_campaign_id_campaigns")),
         sa.ForeignKeyConstraint(
-            ["from_state", "to_state"],
-            ["campaign_legal.from_state", "campaign_legal.to_state"],
-            name=op.f("fk_campaign_moves_from_state_campaign_legal"),
+            ["from_state", "to_state"], ["campaign_legal.from_state", "campaign_legal.to_state"], name=op.f("fk_campaign_moves_from_state_campaign_legal")
         ),
         sa.PrimaryKeyConstraint("campaign_id", "step", name=op.f("pk_campaign_moves")),
         sa.UniqueConstraint("campaign_id", "step", "to_state", name=op.f("uq_campaign_moves_campaign_id_step_to_state")),
@@ -233,9 +226,7 @@ def upgrade() -> None:
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_model_cards_campaign_id_events")
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_model_cards_campaign_id_events")),
         sa.PrimaryKeyConstraint("campaign_id", "id", name=op.f("pk_model_cards")),
     )
     op.create_index(op.f("ix_model_cards_campaign_id_event_seq"), "model_cards", ["campaign_id", "event_seq"], unique=False)
@@ -246,9 +237,7 @@ def upgrade() -> None:
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_predictions_campaign_id_events")
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_predictions_campaign_id_events")),
         sa.PrimaryKeyConstraint("campaign_id", "id", name=op.f("pk_predictions")),
     )
     op.create_index(op.f("ix_predictions_campaign_id_event_seq"), "predictions", ["campaign_id", "event_seq"], unique=False)
@@ -272,13 +261,9 @@ def upgrade() -> None:
             name=op.f("fk_approval_moves_batch_id_approval_moves"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.batch_id"], name=op.f("fk_approval_moves_batch_id_batches")),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_approval_moves_event"),
         sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_approval_moves_event"
-        ),
-        sa.ForeignKeyConstraint(
-            ["from_state", "to_state"],
-            ["approval_legal.from_state", "approval_legal.to_state"],
-            name=op.f("fk_approval_moves_from_state_approval_legal"),
+            ["from_state", "to_state"], ["approval_legal.from_state", "approval_legal.to_state"], name=op.f("fk_approval_moves_from_state_approval_legal")
         ),
         sa.PrimaryKeyConstraint("batch_id", "step", name=op.f("pk_approval_moves")),
         sa.UniqueConstraint("batch_id", "step", "to_state", name=op.f("uq_approval_moves_batch_id_step_to_state")),
@@ -309,13 +294,9 @@ def upgrade() -> None:
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_proposals_campaign_id_events")),
         sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_proposals_campaign_id_events")
-        ),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "prediction_id"],
-            ["predictions.campaign_id", "predictions.id"],
-            name=op.f("fk_proposals_campaign_id_predictions"),
+            ["campaign_id", "prediction_id"], ["predictions.campaign_id", "predictions.id"], name=op.f("fk_proposals_campaign_id_predictions")
         ),
         sa.PrimaryKeyConstraint("campaign_id", "id", name=op.f("pk_proposals")),
     )
@@ -355,12 +336,8 @@ def upgrade() -> None:
             ["approval_moves.batch_id", "approval_moves.step", "approval_moves.to_state"],
             name=op.f("fk_jobs_batch_id_approval_moves"),
         ),
-        sa.ForeignKeyConstraint(
-            ["batch_id", "content_sha256"], ["batches.batch_id", "batches.content_sha256"], name=op.f("fk_jobs_batch_id_batches")
-        ),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_jobs_campaign_id_events")
-        ),
+        sa.ForeignKeyConstraint(["batch_id", "content_sha256"], ["batches.batch_id", "batches.content_sha256"], name=op.f("fk_jobs_batch_id_batches")),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_jobs_campaign_id_events")),
         sa.PrimaryKeyConstraint("submission_key", name=op.f("pk_jobs")),
         sa.UniqueConstraint("batch_id", "attempt", name=op.f("uq_jobs_batch_id_attempt")),
     )
@@ -380,9 +357,7 @@ def upgrade() -> None:
             "(step = 0 AND previous_step IS NULL AND from_state = 'new') OR (step > 0 AND previous_step IS NOT NULL AND previous_step = step - 1)",
             name=op.f("ck_submission_moves_gapless"),
         ),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_submission_moves_event"
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_submission_moves_event"),
         sa.ForeignKeyConstraint(
             ["from_state", "to_state"],
             ["submission_legal.from_state", "submission_legal.to_state"],
@@ -393,9 +368,7 @@ def upgrade() -> None:
             ["submission_moves.submission_key", "submission_moves.step", "submission_moves.to_state"],
             name=op.f("fk_submission_moves_submission_key_submission_moves"),
         ),
-        sa.ForeignKeyConstraint(
-            ["submission_key"], ["jobs.submission_key"], name=op.f("fk_submission_moves_submission_key_jobs")
-        ),
+        sa.ForeignKeyConstraint(["submission_key"], ["jobs.submission_key"], name=op.f("fk_submission_moves_submission_key_jobs")),
         sa.PrimaryKeyConstraint("submission_key", "step", name=op.f("pk_submission_moves")),
         sa.UniqueConstraint("submission_key", "step", "to_state", name=op.f("uq_submission_moves_submission_key_step_to_state")),
     )
@@ -425,9 +398,7 @@ def upgrade() -> None:
         sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_observations_campaign_id_events")
-        ),
+        sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name=op.f("fk_observations_campaign_id_events")),
         sa.ForeignKeyConstraint(["job_key", "well"], ["wells.submission_key", "wells.well"], name="fk_obs_well"),
         sa.PrimaryKeyConstraint("campaign_id", "id", name=op.f("pk_observations")),
         sa.UniqueConstraint("campaign_id", "id", "origin", name=op.f("uq_observations_campaign_id_id_origin")),
@@ -466,23 +437,15 @@ def upgrade() -> None:
             name=op.f("ck_well_moves_gapless"),
         ),
         sa.ForeignKeyConstraint(["campaign_id", "event_seq"], ["events.campaign_id", "events.seq"], name="fk_well_moves_event"),
-        sa.ForeignKeyConstraint(
-            ["from_state", "to_state"],
-            ["well_legal.from_state", "well_legal.to_state"],
-            name=op.f("fk_well_moves_from_state_well_legal"),
-        ),
+        sa.ForeignKeyConstraint(["from_state", "to_state"], ["well_legal.from_state", "well_legal.to_state"], name=op.f("fk_well_moves_from_state_well_legal")),
         sa.ForeignKeyConstraint(
             ["submission_key", "well", "previous_step", "from_state"],
             ["well_moves.submission_key", "well_moves.well", "well_moves.step", "well_moves.to_state"],
             name=op.f("fk_well_moves_submission_key_well_moves"),
         ),
-        sa.ForeignKeyConstraint(
-            ["submission_key", "well"], ["wells.submission_key", "wells.well"], name=op.f("fk_well_moves_submission_key_wells")
-        ),
+        sa.ForeignKeyConstraint(["submission_key", "well"], ["wells.submission_key", "wells.well"], name=op.f("fk_well_moves_submission_key_wells")),
         sa.PrimaryKeyConstraint("submission_key", "well", "step", name=op.f("pk_well_moves")),
-        sa.UniqueConstraint(
-            "submission_key", "well", "step", "to_state", name=op.f("uq_well_moves_submission_key_well_step_to_state")
-        ),
+        sa.UniqueConstraint("submission_key", "well", "step", "to_state", name=op.f("uq_well_moves_submission_key_well_step_to_state")),
     )
     op.create_index("ix_well_moves_event", "well_moves", ["campaign_id", "event_seq"], unique=False)
     op.create_table(
@@ -497,9 +460,7 @@ def upgrade() -> None:
             name=op.f("fk_dataset_rows_campaign_id_observations"),
         ),
         sa.ForeignKeyConstraint(
-            ["dataset_id", "origin"],
-            ["dataset_origins.dataset_id", "dataset_origins.origin"],
-            name=op.f("fk_dataset_rows_dataset_id_dataset_origins"),
+            ["dataset_id", "origin"], ["dataset_origins.dataset_id", "dataset_origins.origin"], name=op.f("fk_dataset_rows_dataset_id_dataset_origins")
         ),
         sa.PrimaryKeyConstraint("dataset_id", "campaign_id", "observation_id", name=op.f("pk_dataset_rows")),
     )
@@ -509,9 +470,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.String(), nullable=False),
         sa.Column("observation_id", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["campaign_id", "observation_id"],
-            ["observations.campaign_id", "observations.id"],
-            name=op.f("fk_observation_slots_campaign_id_observations"),
+            ["campaign_id", "observation_id"], ["observations.campaign_id", "observations.id"], name=op.f("fk_observation_slots_campaign_id_observations")
         ),
         sa.PrimaryKeyConstraint("campaign_id", "slot", name=op.f("pk_observation_slots")),
     )
@@ -539,8 +498,8 @@ def upgrade() -> None:
 def _fill_legal_steps() -> None:
     for machine, steps in LEGAL.items():
         table = sa.table(f"{machine}_legal", sa.column("from_state"), sa.column("to_state"))
-        rows = [{"from_state": start, "to_state": to} for start, ends in steps.items() for to in ends.split()]
-        op.bulk_insert(table, rows)
+        pairs = [(start, to) for start, ends in steps.items() for to in ends.split()]
+        op.bulk_insert(table, [{"from_state": start, "to_state": to} for start, to in pairs])
 
 
 def downgrade() -> None:

@@ -1,0 +1,153 @@
+"""`labwm bench optimize`: what a campaign would have found on a table."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from labwm.api.terminal import Json, out, refuse_unwritable, side, table, write_json
+from labwm.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from labwm.evaluation.table import BenchTable, Row
+    from labwm.schema import Measurement, Protocol
+
+Policies = Annotated[
+    list[str],
+    Parameter(name="--policy", negative=(), help="Policy to compare; repeatable."),
+]
+_SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
+
+
+def optimize(  # noqa: PLR0913 one argument per flag
+    *,
+    data: str,
+    protocol: str | None = None,
+    policy: Policies = ["default", "random"],  # noqa: B006 cyclopts reads it
+    batch: int | None = None,
+    budget: int = 40,
+    n_initial: int | None = None,
+    seeds: int = 20,
+    jobs: int = 1,
+    json: Json = None,
+) -> None:
+    """Back-test policies on a table: how fast does each find what it holds?
+
+    Parameters
+    ----------
+    data: Catalogue name or table.
+    protocol: Name or file; the catalogue's protocol of the data when not given.
+    batch: Experiments per round; the protocol's when not given.
+    budget: Experiments per campaign.
+    n_initial: Experiments without a model first; one batch when not given.
+    seeds: Campaigns per policy.
+    jobs: Processes.
+    """
+    refuse_unwritable(json)
+    rules, measurements = material(data, protocol)
+    from labwm.evaluation.backtest import Plan
+    from labwm.evaluation.optimize import OptimizeSettings, bench_optimize
+
+    plan = Plan(batch or rules.lab.batch_size, budget, n_initial)
+    wanted = OptimizeSettings(plan, tuple(policy), seeds, jobs=jobs)
+    with _progress() as shown:
+        bar = shown.add_task("starting")
+
+        def tell(what: str, n_done: int, n_all: int) -> None:
+            shown.update(bar, description=what, completed=n_done, total=n_all)
+
+        found = bench_optimize(rules, measurements, wanted, data=data, progress=tell)
+    write_json(json, found.to_json())
+    _show(found, rules)
+
+
+def material(
+    data: str, protocol: str | None
+) -> tuple["Protocol", tuple["Measurement", ...]]:
+    """Return the protocol and the measurements that a bench works on.
+
+    Raises:
+        InvalidInputError: If no protocol is named and the catalogue knows none.
+    """
+    from labwm.data.catalogue import catalogue, load_table
+    from labwm.data.measurements import measurements_from_table
+    from labwm.data.protocols import load_protocol
+
+    entry = catalogue().get(data)
+    name = protocol or (entry.protocol if entry else None)
+    if name is None:
+        raise InvalidInputError(
+            f"A bench needs to know what an experiment is; no protocol comes with "
+            f"{data!r}. Name one with --protocol, or write it with `labwm protocol "
+            f"init {data} --target COLUMN`."
+        )
+    rules = load_protocol(name)
+    measurements, report = measurements_from_table(load_table(data), rules)
+    side.print(report.text(), markup=False)
+    return rules, measurements
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=side,
+        transient=True,
+    )
+
+
+def _show(found: "BenchTable", protocol: "Protocol") -> None:
+    metric = "hypervolume" if len(protocol.objectives) > 1 else "best"
+    rows = [row for row in found.rows if row.metric == metric]
+    ends = sorted({row.at for row in rows if isinstance(row.at, int | float)})
+    budget = ends[-1]
+    shown = sorted(
+        {min(ends, key=lambda at: abs(at - share * budget)) for share in _SHARES}
+    )
+    names = list(dict.fromkeys(row.name for row in rows))
+    by_place = {(row.name, row.at): row for row in rows}
+    table(
+        *("policy", *(f"at {at:g}" for at in shown)),
+        title=f"{metric} after so many experiments: mean [95 % interval] over "
+        f"{found.seeds} seeds",
+        rows=[
+            (name, *(_cell(by_place.get((name, at))) for at in shown)) for name in names
+        ],
+    )
+    singles = [row for row in found.rows if row.metric in _SINGLES]
+    table(
+        *("policy", *_SINGLES),
+        rows=[
+            (name, *(_cell(_of(singles, name, metric)) for metric in _SINGLES))
+            for name in names
+        ],
+    )
+    out.print(f"data sha256 {found.data_sha256}", markup=False)
+
+
+_SINGLES = (
+    "experiments_to_threshold",
+    "regret_area",
+    "coverage90",
+    "seconds_per_recommendation",
+)
+
+
+def _of(rows: list["Row"], name: str, metric: str) -> "Row | None":
+    return next((r for r in rows if (r.name, r.metric) == (name, metric)), None)
+
+
+def _cell(row: "Row | None") -> str:
+    if row is None or row.mean is None:
+        return "–"
+    if row.n == 0 or row.low is None or row.high is None:
+        return f"{row.mean:.3g}"
+    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"

@@ -1,0 +1,153 @@
+"""Scores against independent formulas, other libraries, and what they must not do."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm, spearmanr
+from sklearn import metrics
+
+from labwm import scores
+from labwm.errors import InvalidInputError
+
+
+def outcomes(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    mean, sd = rng.normal(size=n), rng.uniform(0.5, 2.0, n)
+    return mean + sd * rng.normal(size=n), mean, sd
+
+
+def test_errors_and_ranks_are_those_of_other_libraries():
+    y, mean, _ = outcomes()
+    assert scores.rmse(y, mean) == pytest.approx(
+        metrics.root_mean_squared_error(y, mean)
+    )
+    assert scores.mae(y, mean) == pytest.approx(metrics.mean_absolute_error(y, mean))
+    assert scores.r2(y, mean) == pytest.approx(metrics.r2_score(y, mean))
+    assert scores.spearman(y, mean) == pytest.approx(spearmanr(y, mean)[0])
+    ties = np.round(mean)
+    assert scores.spearman(y, ties) == pytest.approx(spearmanr(y, ties)[0])
+
+
+def test_what_equal_outcomes_leave_undefined_is_nan():
+    assert np.isnan(scores.r2([1.0, 1.0], [0.9, 1.1]))
+    assert np.isnan(scores.spearman([1.0, 1.0], [0.9, 1.1]))
+
+
+def test_crps_of_normals_is_the_integral_of_its_definition():
+    y, mean, sd = outcomes(5)
+    closed = scores.crps_gaussian(y, mean, sd)
+    grid = np.linspace(-30, 30, 200_001)
+    for i in range(5):
+        cdf = norm.cdf(grid, mean[i], sd[i])
+        integral = np.trapezoid((cdf - (grid >= y[i])) ** 2, grid)
+        assert closed[i] == pytest.approx(integral, abs=1e-3)
+
+
+def test_crps_from_quantiles_is_that_of_normals():
+    y, mean, sd = outcomes()
+    found = scores.crps(y, lambda level: norm.ppf(level, mean, sd))
+    closed = scores.crps_gaussian(y, mean, sd)
+    np.testing.assert_allclose(found.mean(), closed.mean(), rtol=2e-3)
+
+
+def test_crps_of_a_point_is_its_absolute_error():
+    y, mean, _ = outcomes()
+    np.testing.assert_allclose(scores.crps(y, lambda _: mean), np.abs(y - mean))
+
+
+@pytest.mark.parametrize("wrong", [(0.3, 1.0), (0.0, 1.5), (0.0, 0.6)])
+def test_proper_scores_prefer_the_truth(wrong: tuple[float, float]):
+    shift, factor = wrong
+    y, mean, sd = outcomes(20_000)
+    told = (mean + shift, factor * sd)
+
+    def loss(mean: np.ndarray, sd: np.ndarray) -> tuple[float, float, float]:
+        low, high = norm.ppf(0.05, mean, sd), norm.ppf(0.95, mean, sd)
+        return (
+            scores.nlpd(norm.logpdf(y, mean, sd)),
+            float(scores.crps_gaussian(y, mean, sd).mean()),
+            float(scores.interval_score(y, low, high, level=0.9).mean()),
+        )
+
+    truth, other = loss(mean, sd), loss(*told)
+    assert all(t < o for t, o in zip(truth, other, strict=True))
+
+
+def test_the_interval_score_fines_a_miss_by_its_distance():
+    found = scores.interval_score([0.5, 2.0, -1.0], [0, 0, 0], [1, 1, 1], level=0.9)
+    np.testing.assert_allclose(found, [1.0, 1.0 + 20.0, 1.0 + 20.0])
+
+
+def test_coverage_counts_the_ends_of_intervals():
+    assert scores.coverage([0.0, 1.0, 2.0, 3.0], [0] * 4, [1] * 4) == 0.5
+
+
+def test_msll_compares_with_the_training_outcomes_not_the_test_outcomes():
+    y, mean, sd = outcomes()
+    train = np.array([0.0, 2.0, 4.0])
+    found = scores.msll(norm.logpdf(y, mean, sd), y, train)
+    reference = norm.logpdf(y, train.mean(), train.std())
+    assert found == pytest.approx(np.mean(reference - norm.logpdf(y, mean, sd)))
+    assert scores.msll(reference, y, train) == pytest.approx(0.0)
+
+
+def test_msll_refuses_equal_training_outcomes():
+    with pytest.raises(InvalidInputError, match="training outcomes that differ"):
+        scores.msll([0.1], [1.0], [2.0, 2.0])
+
+
+def test_miscalibration_area_is_that_of_a_fine_grid():
+    u = np.random.default_rng(1).beta(2.0, 3.0, 57)
+    grid = (np.arange(100_000) + 0.5) / 100_000
+    inside = np.abs(2 * u - 1)[None, :] <= grid[:, None]
+    expected = np.mean(np.abs(inside.mean(1) - grid))
+    assert scores.miscalibration_area(u) == pytest.approx(expected, abs=1e-4)
+
+
+def test_miscalibration_area_has_its_known_extremes():
+    assert scores.miscalibration_area(np.full(50, 0.5)) == pytest.approx(0.5)
+    assert scores.miscalibration_area(np.tile([0.0, 1.0], 25)) == pytest.approx(0.5)
+    uniform = (np.arange(1000) + 0.5) / 1000
+    assert scores.miscalibration_area(uniform) < 0.002
+
+
+def test_pit_refuses_what_is_no_probability():
+    with pytest.raises(InvalidInputError, match=r"lies in \[0, 1\]; got -0.1 to 0.5"):
+        scores.pit([-0.1, 0.5])
+
+
+def test_ence_is_small_where_deviations_are_true_and_grows_where_they_are_not():
+    y, mean, sd = outcomes(20_000)
+    assert scores.ence(y, mean, sd) < 0.03
+    assert scores.ence(y, mean, 2 * sd) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_bootstrap_interval_of_a_mean_is_that_of_theory():
+    values = np.random.default_rng(0).normal(3.0, 2.0, 400)
+    low, high = scores.bootstrap_interval(values, level=0.9)
+    half = 1.645 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.03)
+    assert high == pytest.approx(values.mean() + half, abs=0.03)
+    assert (low, high) == scores.bootstrap_interval(values, level=0.9)
+    other = scores.bootstrap_interval(values, statistic=lambda v: float(np.median(v)))
+    assert other[0] < np.median(values) < other[1]
+
+
+@pytest.mark.parametrize(
+    ("y", "mean", "problem"),
+    [
+        ([1.0, 2.0], [1.0], "one length"),
+        ([], [], "one length"),
+        ([[1.0]], [[1.0]], "one length"),
+        ([1.0, np.nan], [1.0, 1.0], "finite numbers"),
+    ],
+    ids=["lengths", "empty", "matrix", "nan"],
+)
+def test_scores_refuse_what_they_cannot_pair(y: list, mean: list, problem: str):
+    with pytest.raises(InvalidInputError, match=problem):
+        scores.rmse(y, mean)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 90.0])
+def test_levels_lie_between_zero_and_one(level: float):
+    with pytest.raises(InvalidInputError, match=r"Write 0\.9 for 90"):
+        scores.interval_score([1.0], [0.0], [2.0], level=level)
