@@ -45,8 +45,8 @@ def n_points(protocol: Protocol) -> Count:
     walk = walk_of(protocol)
     if (n := walk.count()) is None:
         raise SpaceError(
-            f"A constrained space is counted through {MAX_STATES} partial sums at "
-            f"most; got more. Without constraints it has {walk.product_size()} points. "
+            f"A constrained space is counted through at most {MAX_STATES} partial "
+            f"sums; got more. Without constraints it has {walk.product_size()} points. "
             "Coarsen the levels, or sample the space."
         )
     return Count(n)

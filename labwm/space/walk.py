@@ -12,7 +12,7 @@ from labwm.schema import Conditions, Protocol
 from labwm.space.levels import Axis, Level, finite_axes, is_level
 from labwm.space.rules import Rule, State, refuse_context_constraints, rules_for
 
-MAX_STATES = 100_000
+MAX_STATES = 50_000
 """Distinct futures kept while counting; beyond it a count would take minutes."""
 
 Memory = tuple[tuple[str, Level | None], ...]

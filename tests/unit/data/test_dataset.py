@@ -98,7 +98,7 @@ def simple(value: float, replicate: int = 0, t: float = 20.0) -> Measurement:
 
 
 @given(st.lists(measurements(), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_measurement_comes_back_equal_and_in_order(found: list[Measurement]):
     dataset = to_dataset(found, PROTOCOL)
     assert list(measurements_of(dataset)) == found
@@ -113,7 +113,7 @@ def test_every_measurement_comes_back_equal_and_in_order(found: list[Measurement
 
 @given(found=st.lists(measurements(), min_size=1, max_size=6))
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
