@@ -101,13 +101,13 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 def _gather(spec: CampaignSpec) -> _Material:
     from labwm.data.catalogue import load_table
-    from labwm.data.labels import labels_of
-    from labwm.data.measurements import measurements_from_table
-    from labwm.data.protocols import load_protocol
+    from labwm.data.measurements import labels_from_table, measurements_from_table
+    from labwm.data.protocols import load_labels, load_protocol
 
     protocol = load_protocol(spec.protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     _refuse_unusable(protocol)
+    labels = load_labels(spec.protocol)
     if lab in {"replay", "virtual"} and spec.data is None:
         raise InvalidInputError(
             f"The {lab} lab needs a table to {'play' if lab == 'replay' else 'learn'}; "
@@ -115,13 +115,13 @@ def _gather(spec: CampaignSpec) -> _Material:
         )
     if spec.data is None:
         pool = candidates(protocol, limit=POOL_LIMIT, seed=spec.seed)
-        labels = labels_of(protocol, spec.protocol, None)
         return _Material(protocol, _refuse_empty(pool), None, labels)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
     source = load_table(spec.data)
     table, _ = measurements_from_table(source, protocol, origin=origin)
     pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
-    labels = labels_of(protocol, spec.protocol, source)
+    for name, known in labels_from_table(source, protocol).items():
+        labels[name] = labels.get(name, {}) | known
     return _Material(with_levels(protocol, pool), _refuse_empty(pool), table, labels)
 
 
