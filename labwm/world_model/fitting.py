@@ -29,7 +29,13 @@ from labwm.world_model.marginal_likelihood import (
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure, candidates
 from labwm.world_model.surrogate import Surrogate, condition
-from labwm.world_model.training import Rows, canonical_rank, rows_of, standard_units
+from labwm.world_model.training import (
+    Rows,
+    canonical_rank,
+    require_rows,
+    rows_of,
+    standard_units,
+)
 from labwm.world_model.world import keys_of
 
 MAX_HYPER_ROWS: Final = 1000
@@ -94,7 +100,8 @@ def fit(
             and its hyperparameters are where the search starts.
 
     Raises:
-        NotEnoughDataError: If a readout has fewer than five uncensored values.
+        NotEnoughDataError: If a readout has fewer than five uncensored values, or two
+            with `explore`.
         NotFoundError: If there is no such recipe.
         SpaceError: If a condition that the protocol declares is absent.
         MoleculeError: If a SMILES is not a molecule.
@@ -113,12 +120,12 @@ def _fit(
 ) -> GaussianProcessModel:
     keys = keys_of(observations.questions)
     rows = [rows_of(observations, j, keys) for j in range(len(observations.readouts))]
-    for name, own in zip(observations.readouts, rows, strict=True):
-        standard_units(own, name)
     # Canonical order: what follows cannot depend on the order of the rows.
     order = np.argsort(canonical_rank(observations.questions), kind="stable")
     seen = [observations.questions.take(order)] + ([pool] if pool is not None else [])
     tried = candidates(protocol, seen, recipe)
+    for name, own in zip(observations.readouts, rows, strict=True):
+        require_rows(own, name, recipe)
     encoders: dict[str, Encoder] = {}
     fitted = []
     for j, name in enumerate(observations.readouts):
@@ -198,7 +205,7 @@ def _fit_structure(
     task: _Task, structure: Structure, encoder: Encoder, start: _Start | None
 ) -> _Candidate:
     rows, readout = task.rows, task.readout
-    location, scale = standard_units(rows, readout.name)
+    location, scale = standard_units(rows)
     inputs = encoder.encode(task.observations.questions.take(rows.source))
     targets = torch.from_numpy((rows.mean - location) / scale)
     n_replicates = torch.from_numpy(rows.n_replicates)

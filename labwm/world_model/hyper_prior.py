@@ -13,8 +13,8 @@ from torch import Tensor
 
 from labwm.world_model.structure import Structure
 
-NOISE_CENTRE: Final = -4.0
-NOISE_SPREAD: Final = {"wide": 2.0, "chen": 1.0}
+NOISE_CENTRE: Final = {"wide": -4.0, "chen": -4.0, "explore": -5.0}
+NOISE_SPREAD: Final = {"wide": 2.0, "chen": 1.0, "explore": 0.7}
 WIDTH_CENTRE: Final = math.log(1.5)
 WEIGHT_SPREAD: Final = 1.5
 
@@ -36,7 +36,8 @@ class HyperPrior:
     With `chen` lengthscales follow Gamma(2 L, 2) and weights Gamma(L, 1), where
     `L = 0.4 sqrt(g) + 4` grows with the number `g` of lengthscales: long lengthscales
     and a large variance keep a search from settling too soon. With `wide` their
-    logarithms are normal.
+    logarithms are normal. `explore` is `chen` with little noise: long lengthscales
+    otherwise let a few early values be taken for noise, and the search settles.
 
     Reference:
         Chen et al., ChemRxiv 10.26434/chemrxiv.10001986; BayBE's preset of that name.
@@ -60,10 +61,11 @@ class HyperPrior:
     def start(self) -> Tensor:
         """Return a typical `theta`."""
         length, weight = self._length_centre, self._weight_centre
-        if self.structure.prior == "chen":
+        if self.structure.prior != "wide":
             length = weight = math.log(self._chen)
         parts = [length] * self.n_groups + [weight] * len(self.structure.terms)
-        parts += [WIDTH_CENTRE] * len(smooth_terms(self.structure)) + [NOISE_CENTRE]
+        parts += [WIDTH_CENTRE] * len(smooth_terms(self.structure))
+        parts += [NOISE_CENTRE[self.structure.prior]]
         return torch.tensor(parts, dtype=torch.float64)
 
     def penalty(self, theta: Tensor) -> tuple[float, Tensor]:
@@ -75,7 +77,7 @@ class HyperPrior:
         spread[-1] = NOISE_SPREAD[self.structure.prior]
         distance = (theta - centre) / spread
         values, gradient = 0.5 * distance**2, distance / spread
-        if self.structure.prior == "chen":
+        if self.structure.prior != "wide":
             for part, shape, rate in (
                 (slice(0, g), 2 * self._chen, 2.0),
                 (slice(g, g + t), self._chen, 1.0),

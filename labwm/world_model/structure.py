@@ -27,13 +27,14 @@ class Structure:
     Attributes:
         name: As the model card shows it.
         features: How molecules are compared.
-        prior: `wide` is weak; `chen` expects long lengthscales and a large variance.
+        prior: `wide` is weak; `chen` expects long lengthscales and a large variance;
+            `explore` expects little noise as well.
         is_isotropic: Do all dense columns share one lengthscale?
     """
 
     name: str
     features: MoleculeFeatures = "names"
-    prior: Literal["wide", "chen"] = "wide"
+    prior: Literal["wide", "chen", "explore"] = "wide"
     is_isotropic: bool = False
 
     @property
@@ -49,14 +50,14 @@ NUMERIC = (
     Structure("ard-matern52"),
     Structure("isotropic-matern52", is_isotropic=True),
 )
-NUMERIC_EXPLORE = (Structure("ard-matern52-chen", prior="chen"),)
+NUMERIC_EXPLORE = (Structure("ard-matern52-explore", prior="explore"),)
 LIBRARY = (Structure("summed-tanimoto-descriptors", "library"),)
 REACTION = (
     Structure("kpca-chen", "kernel-pca", "chen"),
     Structure("kpca-descriptors-chen", "both", "chen"),
     Structure("one-hot-chen", "names", "chen"),
 )
-REACTION_EXPLORE = (Structure("kpca-descriptors-chen", "both", "chen"),)
+REACTION_EXPLORE = (Structure("kpca-explore", "kernel-pca", "explore"),)
 
 
 def candidates(

@@ -19,7 +19,9 @@ from labwm.space.questions import Observations, Questions
 
 Floats = NDArray[np.float64]
 
-MIN_ROWS: Final = 5
+MIN_ROWS: Final = {"default": 5, "explore": 2}
+"""Fewer values than these are not learnt from: a search may begin sooner, because its
+prior is stronger."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,27 @@ def rows_of(observations: Observations, readout: int, keys: Sequence[bytes]) -> 
     )
 
 
-def standard_units(rows: Rows, readout: str) -> tuple[float, float]:
+def standard_units(rows: Rows) -> tuple[float, float]:
     """Return location and scale of the uncensored values, in the readout's unit.
 
     Where all values are equal the scale is a guess: their size, or 1.
-
-    Raises:
-        NotEnoughDataError: If fewer than `MIN_ROWS` values are known.
     """
-    if len(rows.values) < MIN_ROWS:
-        raise NotEnoughDataError(
-            f"A Gaussian process needs at least {MIN_ROWS} measured values; got "
-            f"{len(rows.values)} of {readout!r}. Add measurements, or start from a "
-            "space-filling design."
-        )
     location, scale = float(rows.values.mean()), float(rows.values.std(ddof=1))
     if scale <= 1e-12 * abs(location) or scale == 0.0:
         scale = abs(location) or 1.0
     return location, scale
+
+
+def require_rows(rows: Rows, readout: str, recipe: str) -> None:
+    """Refuse a readout with fewer known values than a recipe learns from.
+
+    Raises:
+        NotEnoughDataError: If fewer than `MIN_ROWS` of the recipe are known.
+    """
+    least = MIN_ROWS[recipe]
+    if len(rows.values) < least:
+        raise NotEnoughDataError(
+            f"A Gaussian process needs at least {least} measured values; got "
+            f"{len(rows.values)} of {readout!r}. Add measurements, or start from a "
+            "space-filling design."
+        )

@@ -334,3 +334,10 @@ def test_a_curve_is_predicted_at_the_time_asked():
     assert model.predict(asked).mean == pytest.approx(10.0, abs=1.0)
     with pytest.raises(SpaceError, match="time of each question"):
         model.predict(rows.questions)
+
+
+def test_the_recipe_that_explores_begins_with_two_values():
+    model = fit(dose_assay(2), two_numbers(), recipe="explore")
+    assert np.all(np.isfinite(model.predict(dose_questions(5, seed=1)).sd))
+    with pytest.raises(NotEnoughDataError, match="at least 2 measured values; got 1"):
+        fit(dose_assay(1), two_numbers(), recipe="explore")
