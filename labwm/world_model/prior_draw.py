@@ -93,38 +93,46 @@ class PriorDraw:
         return total
 
 
-def draw_prior(kernel: Kernel, example: Inputs, seed: tuple[int, int]) -> PriorDraw:
+def draw_prior(
+    kernel: Kernel,
+    example: Inputs,
+    seed: tuple[int, int],
+    *,
+    n_features: int = N_FEATURES,
+) -> PriorDraw:
     """Draw a function from the prior; `example` tells the widths of the inputs."""
     rng = np.random.default_rng(seed)
     offset = float(rng.normal() * np.sqrt(MEAN_VARIANCE))
     amplitudes, features, dense = [], [], []
     n_dense = example.dense.shape[1]
     for term in kernel.terms:
-        amplitudes.append(torch.from_numpy(rng.normal(size=N_FEATURES)))
+        amplitudes.append(torch.from_numpy(rng.normal(size=n_features)))
         match term.kind:
             case "constant":
                 features.append(None)
             case "minmax":
-                features.append(_draw_hashes(rng))
+                features.append(_draw_hashes(rng, n_features))
             case "matern":
-                features.append(_draw_waves(rng, example.smooth[term.block].shape[1]))
-        dense.append(_draw_waves(rng, n_dense) if n_dense else None)
+                features.append(
+                    _draw_waves(rng, example.smooth[term.block].shape[1], n_features)
+                )
+        dense.append(_draw_waves(rng, n_dense, n_features) if n_dense else None)
     return PriorDraw(kernel, offset, tuple(amplitudes), tuple(features), tuple(dense))
 
 
-def _draw_waves(rng: np.random.Generator, width: int) -> _Waves:
+def _draw_waves(rng: np.random.Generator, width: int, n: int) -> _Waves:
     # The spectral density of Matérn-5/2 is a Student-t with five degrees of freedom.
-    stretch = np.sqrt(5.0 / rng.chisquare(5.0, N_FEATURES))
+    stretch = np.sqrt(5.0 / rng.chisquare(5.0, n))
     return _Waves(
-        torch.from_numpy(rng.normal(size=(width, N_FEATURES)) * stretch),
-        torch.from_numpy(rng.uniform(0.0, 2 * np.pi, N_FEATURES)),
+        torch.from_numpy(rng.normal(size=(width, n)) * stretch),
+        torch.from_numpy(rng.uniform(0.0, 2 * np.pi, n)),
     )
 
 
-def _draw_hashes(rng: np.random.Generator) -> _Hashes:
+def _draw_hashes(rng: np.random.Generator, n: int) -> _Hashes:
     top = np.iinfo(np.uint64).max
-    multiplier = rng.integers(top, size=N_FEATURES, dtype=np.uint64, endpoint=True)
-    shift = rng.integers(top, size=N_FEATURES, dtype=np.uint64, endpoint=True)
+    multiplier = rng.integers(top, size=n, dtype=np.uint64, endpoint=True)
+    shift = rng.integers(top, size=n, dtype=np.uint64, endpoint=True)
     return _Hashes(multiplier | np.uint64(1), shift)
 
 

@@ -82,6 +82,20 @@ def test_the_order_of_limits_does_not_matter():
     np.testing.assert_array_equal(first.mean, other.mean)
 
 
+def test_each_limit_counts_even_of_one_experiment():
+    rows = dose_assay(12)
+    asked = rows.questions.take([0])
+    bound = float(rows.values[0, 0]) + 1.0
+    model = fit(rows, two_numbers())
+    once = _limit(asked, bound, 1)
+    twice = once.take([0, 0])
+    means = [
+        model.condition_on(limits).predict(asked).location[0, 0]
+        for limits in (once, twice)
+    ]
+    assert model.predict(asked).location[0, 0] < means[0] < means[1]
+
+
 def _limit(questions, bound: float, side: int) -> Observations:
     status = Status.ABOVE if side > 0 else Status.BELOW
     return Observations(
