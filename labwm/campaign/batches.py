@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from labwm.campaign.books import Books
 from labwm.schema import Job
-from labwm.store import BatchView, EventView, JobView
+from labwm.store import BatchView, JobView
 from labwm.store.machines import ENDED
 
-CLOSING = frozenset({"round.learned", "round.closed"})
+CLOSING = ("round.learned", "round.closed")
 """Kinds of events that end a round."""
 
 
@@ -67,15 +67,10 @@ def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:
     jobs = {view.batch_id: view for view in books.ledger.jobs(campaign_id)}
     closed = {
         str(event.body["submission_key"])
-        for event in books.ledger.events(campaign_id)
-        if event.kind in CLOSING
+        for kind in CLOSING
+        for event in books.ledger.events(campaign_id, kind=kind)
     }
     return tuple(
         Round(batch, jobs.get(batch.id), batch.id in closed)
         for batch in books.ledger.batches(campaign_id)
     )
-
-
-def events_of(books: Books, campaign_id: str, kind: str) -> list[EventView]:
-    """Return the events of one kind, in order."""
-    return [e for e in books.ledger.events(campaign_id) if e.kind == kind]

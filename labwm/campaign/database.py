@@ -5,6 +5,7 @@ from pathlib import Path
 from labwm import settings
 from labwm.campaign.books import books
 from labwm.errors import LabwmError
+from labwm.store import shown_address
 
 
 def upgrade_database() -> str:
@@ -40,7 +41,10 @@ def verify_database() -> tuple[str, ...]:
     Raises:
         IntegrityError: If a chain, a hash or a folded state does not match.
     """
+    from labwm.store.migrate import verify_database as verify_tables
+
     ledger = books().ledger
+    verify_tables(ledger.engine)
     lines: list[str] = []
     for row in ledger.campaigns():
         found = ledger.verify(row.id)
@@ -55,7 +59,7 @@ def doctor() -> tuple[str, ...]:
     """Say what is where, and what is wrong with it."""
     lines = [
         f"home: {settings.home()}",
-        f"ledger: {settings.database_url()}",
+        f"ledger: {shown_address(settings.database_url())}",
         f"objects: {settings.objects_url()}",
         f"data mirror: {settings.data_mirror() or 'none; public addresses are used'}",
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from labwm.campaign.access import require
 from labwm.campaign.approval import needs_approval
-from labwm.campaign.batches import events_of, rounds_of
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.modelling import Belief
 from labwm.campaign.rounds import (
@@ -208,7 +208,7 @@ def _earlier(
     """Return the answer to the same request sent before under this key."""
     kind = "proposed" if isinstance(request, ProposeRequest) else "submitted"
     store.ledger.campaign(request.campaign_id)
-    for event in events_of(store, request.campaign_id, f"agent.{kind}"):
+    for event in store.ledger.events(request.campaign_id, kind=f"agent.{kind}"):
         receipt = Receipt.model_validate(event.body)
         key = (principal.name, request.idempotency_key)
         if (receipt.principal, receipt.idempotency_key) != key:
@@ -252,7 +252,7 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
 
 def _verdicts(store: Books, campaign_id: str) -> dict[str, ScreenedProposal]:
     screened: dict[str, ScreenedProposal] = {}
-    for event in events_of(store, campaign_id, "agent.proposed"):
+    for event in store.ledger.events(campaign_id, kind="agent.proposed"):
         answer = Receipt.model_validate(event.body).answer
         if isinstance(answer, ProposeAnswer):
             screened |= {one.proposal.id: one for one in answer.proposals}

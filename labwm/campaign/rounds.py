@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from labwm.campaign import modelling
 from labwm.campaign.approval import needs_approval
-from labwm.campaign.batches import events_of, rounds_of
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
@@ -170,7 +170,7 @@ def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
     placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
     wanted = [
         proposal_id
-        for event in events_of(store, situation.campaign_id, "agent.submitted")
+        for event in store.ledger.events(situation.campaign_id, kind="agent.submitted")
         for proposal_id in Queued.model_validate(event.body).proposal_ids
         if proposal_id not in placed
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime
 
-from labwm.campaign.batches import events_of, rounds_of
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.errors import NotFoundError
 from labwm.schema import (
@@ -139,7 +139,7 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
         NotFoundError: If there is no such campaign.
     """
     books.ledger.campaign(campaign_id)
-    prepared = events_of(books, campaign_id, PREPARED)
+    prepared = books.ledger.events(campaign_id, kind=PREPARED)
     if not prepared:
         raise NotFoundError(
             f"The campaign {campaign_id!r} was cut off while it was opened. Open it "
