@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labwm import scores
 from labwm.campaign.batches import Round
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
@@ -145,7 +146,7 @@ def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
     summaries: list[CalibrationSoFar] = []
     for name in dict.fromkeys(s.readout for s in scored):
         inside = [s.is_inside_90 for s in scored if s.readout == name]
-        low, high = wilson(sum(inside), len(inside))
+        low, high = scores.share_interval(sum(inside), len(inside))
         summaries.append(
             CalibrationSoFar(
                 readout=name,
@@ -157,12 +158,3 @@ def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
             )
         )
     return tuple(summaries)
-
-
-def wilson(n_inside: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share; Wilson, JASA 1927, 22, 209."""
-    z = 1.959963984540054
-    share = n_inside / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

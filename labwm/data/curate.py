@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labwm.data.report import statuses_of
 from labwm.errors import MoleculeError
 from labwm.schema import (
     Measurement,
@@ -143,18 +144,6 @@ def curate(
         n_outside=len(outside),
     )
     return measurements, report
-
-
-def statuses_of(
-    measurements: Sequence[Measurement], protocol: Protocol
-) -> dict[str, dict[str, int]]:
-    """Count the statuses of each readout, most frequent first."""
-    counts: dict[str, dict[str, int]] = {}
-    for name in protocol.readout_names:
-        cells = [m.readouts.get(name) for m in measurements]
-        statuses = [str(cell.status if cell else Status.MISSING) for cell in cells]
-        counts[name] = dict(Counter(statuses).most_common())
-    return counts
 
 
 def _content(measurement: Measurement) -> dict[str, Any]:

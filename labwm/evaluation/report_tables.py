@@ -13,8 +13,8 @@ from labwm.evaluation.campaign_record import (
     Stated,
 )
 from labwm.evaluation.honesty_plots import coverage
-from labwm.evaluation.hypervolume import is_on_front
 from labwm.schema import Goal, MoleculeParameter, Objective, Value
+from labwm.world_model.hypervolume import is_on_front
 
 N_BEST = 8
 LEVEL = 0.9

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm.evaluation.hypervolume import hypervolume, is_on_front
 from labwm.evaluation.lookup import Lookup
 from labwm.evaluation.random_expectation import (
     expected_best,
@@ -18,6 +17,7 @@ from labwm.evaluation.random_expectation import (
     hypervolume_by_drawing,
 )
 from labwm.schema import Goal, Objective
+from labwm.world_model.hypervolume import hypervolume, is_on_front
 from labwm.world_model.reward import reference_utility
 
 Floats = NDArray[np.float64]
