@@ -6,13 +6,12 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-import json
 from collections.abc import Callable
 
 from labwm import settings
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import Situation, read_situation
+from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InDoubtError, LabError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
@@ -37,7 +36,7 @@ def lab_of(books: Books, situation: Situation) -> Lab:
     """Build the lab of a campaign from what is stored; the same after any crash."""
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
-    table = _read_table(books, opening.table_object)
+    table = read_table(books, opening)
     if opening.lab == "virtual":
         from labwm.space.questions import observations_from
         from labwm.virtual_lab import build_virtual_lab
@@ -162,13 +161,6 @@ def _show(result: WellResult) -> str:
         for name, value in result.readouts.items()
     ]
     return ", ".join(shown)
-
-
-def _read_table(books: Books, table_object: str | None) -> tuple[Measurement, ...]:
-    if table_object is None:
-        return ()
-    rows = json.loads(books.objects.get(table_object))
-    return tuple(Measurement.model_validate(row) for row in rows)
 
 
 def list_labs() -> tuple[str, ...]:

@@ -38,6 +38,9 @@ class Scored:
     probability: float
     """Predicted probability of a value at or below the measured one."""
     log_density: float
+    is_first: bool
+    """Is it of the first result of its proposal? Further replicates share the error of
+    the same prediction: they are no independent evidence about it."""
 
     @property
     def is_inside_90(self) -> bool:
@@ -97,17 +100,25 @@ def score(store: Books, situation: Situation) -> list[Scored]:
     """
     proposals = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
     predictions = {p.id: p for p in store.ledger.predictions(situation.campaign_id)}
-    pairs = [
-        (measurement, proposal, predictions[proposal.prediction_id])
-        for measurement in situation.measurements
-        if (proposal := proposals.get(measurement.proposal_id or ""))
-        and proposal.prediction_id
-    ]
-    return [s for pair in pairs for s in _score_one(*pair)]
+    scored: list[Scored] = []
+    seen: set[str] = set()
+    for measurement in situation.measurements:
+        proposal = proposals.get(measurement.proposal_id or "")
+        if proposal is None or proposal.prediction_id is None:
+            continue
+        stored = predictions[proposal.prediction_id]
+        is_first = proposal.id not in seen
+        scored += _score_one(measurement, proposal, stored, is_first=is_first)
+        seen.add(proposal.id)
+    return scored
 
 
 def _score_one(
-    measurement: Measurement, proposal: Proposal, stored: StoredPrediction
+    measurement: Measurement,
+    proposal: Proposal,
+    stored: StoredPrediction,
+    *,
+    is_first: bool,
 ) -> list[Scored]:
     prediction = prediction_of([stored.readouts])
     scored: list[Scored] = []
@@ -129,6 +140,7 @@ def _score_one(
                 measured=value.value,
                 probability=float(prediction.cdf(y)[0, j]),
                 log_density=float(prediction.log_density(y)[0, j]),
+                is_first=is_first,
             )
         )
     return scored
@@ -142,10 +154,11 @@ def _round_in(measurement: Measurement, proposal: Proposal) -> int:
 
 
 def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
-    """Return coverage per readout with its Wilson interval at 95 %."""
+    """Return coverage of first results per readout, with its interval at 95 %."""
+    first = [s for s in scored if s.is_first]
     summaries: list[CalibrationSoFar] = []
-    for name in dict.fromkeys(s.readout for s in scored):
-        inside = [s.is_inside_90 for s in scored if s.readout == name]
+    for name in dict.fromkeys(s.readout for s in first):
+        inside = [s.is_inside_90 for s in first if s.readout == name]
         low, high = scores.share_interval(sum(inside), len(inside))
         summaries.append(
             CalibrationSoFar(

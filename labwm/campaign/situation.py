@@ -179,6 +179,14 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
     )
 
 
+def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
+    """Return the table that a campaign was opened with; nothing if it had none."""
+    if opening.table_object is None:
+        return ()
+    rows = json.loads(books.objects.get(opening.table_object))
+    return tuple(Measurement.model_validate(row) for row in rows)
+
+
 def pool_bytes(pool: Questions) -> bytes:
     """Return the pool as the object that a campaign keeps."""
     return canonical_json(pool.rows())

@@ -117,10 +117,12 @@ def test_the_same_record_gives_the_same_bytes(record, made):
 
 def test_a_campaign_without_table_or_predictions_is_told_too(record):
     bare = tuple(replace(e, prediction=None) for e in record.experiments)
-    report = make_report(replace(record, table=None, experiments=bare))
+    report = make_report(
+        replace(record, table=None, no_table="nobody measured it", experiments=bare)
+    )
     assert set(report.images) == {"progress", "front"}
     assert "No prediction was stated before" in report.page
-    assert "No table of the whole pool is known" in report.page
+    assert "No table of the whole pool is known (nobody measured it)" in report.page
 
 
 def test_one_objective_draws_the_best_so_far(record, paint):
@@ -161,6 +163,7 @@ def test_molecules_are_drawn_and_replicates_shown():
     report = make_report(CampaignRecord("dyes-1", protocol, experiments, budget=2))
     assert report.page.count("<svg") == 2
     assert report.page.index("dye 0") < report.page.index("dye 1")
+    assert report.images["best_molecules"].startswith(PNG)
     assert "noise_gap" in report.images
     assert "match gap to 2 eV" in report.page
 
