@@ -117,8 +117,7 @@ class _PoolTable:
 
 
 def _pool_table(store: Books, situation: Situation) -> _PoolTable:
-    from labwm.data.catalogue import load_table
-    from labwm.data.measurements import measurements_from_table
+    from labwm.data.assay import read_assay
 
     if situation.origin is Origin.VIRTUAL:
         return _PoolTable(None, why_not="a virtual lab plays a world, not a table")
@@ -126,22 +125,23 @@ def _pool_table(store: Books, situation: Situation) -> _PoolTable:
         return _PoolTable(read_table(store, situation.opening), situation.spec.data)
     name = f"assay_data/{situation.protocol.name}/table.csv"
     try:
-        source = load_table(settings.shipped(name))
-        table, _ = measurements_from_table(source, situation.protocol)
+        assay = read_assay(settings.shipped(name), situation.protocol)
     except UnavailableError:
         return _PoolTable(None, why_not=f"there is no {name}")
     except InvalidInputError as error:
         return _PoolTable(None, why_not=f"{name} is of another protocol: {error}")
-    return _PoolTable(table, name)
+    return _PoolTable(assay.measurements, name)
 
 
 def _asked(situation: Situation) -> dict[str, str]:
     spec = situation.spec
+    table = situation.opening.curation.partition("\n")[0]
     return {
         "lab": f"{situation.opening.lab} ({situation.origin.value} results)",
         "policy": spec.policy,
         "batch size": str(spec.batch_size or situation.protocol.lab.batch_size),
         "candidates": f"{len(situation.pool):,}",
+        **({"table": f"{spec.data}: {table}"} if table else {}),
         "opened": f"{situation.opening.opened_at:%Y-%m-%d %H:%M} UTC by "
         f"{situation.opening.opened_by}",
     }

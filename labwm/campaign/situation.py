@@ -48,6 +48,8 @@ class Opening(Record):
     table_object: Sha256 | None
     labels_object: Sha256
     """Names of molecules: parameter to SMILES to name."""
+    curation: str = ""
+    """What curating its table found, to read; empty without a table."""
     opened_by: str
     opened_at: AwareDatetime
 

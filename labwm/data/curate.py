@@ -62,7 +62,7 @@ class ReplicateSpread(Record):
 
 
 class CurationReport(Record):
-    """What curation found; the measurements are as they came."""
+    """What curation found; nothing is left out."""
 
     n_measurements: int
     n_experiments: int
@@ -75,10 +75,6 @@ class CurationReport(Record):
     outside: tuple[str, ...] = ()
     """One line for each experiment outside the declared space."""
     n_outside: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self.model_dump(mode="json")
 
     def text(self) -> str:
         """Return the report as lines to read."""
@@ -159,12 +155,12 @@ def _content(measurement: Measurement) -> dict[str, Any]:
 def _molecules(
     measurements: Sequence[Measurement], protocol: Protocol
 ) -> list[MoleculeFinding]:
-    from labwm.chem.standardise import standardise
-
     found: list[MoleculeFinding] = []
     for parameter in protocol.parameters:
         if not isinstance(parameter, MoleculeParameter):
             continue
+        from labwm.chem.standardise import standardise
+
         name = parameter.name
         given = {str(m.conditions[name]) for m in measurements if name in m.conditions}
         for smiles in sorted(given):
@@ -190,6 +186,8 @@ def _molecules(
 
 
 def _same(molecules: Sequence[MoleculeFinding]) -> tuple[SameMolecule, ...]:
+    if not molecules:
+        return ()
     from labwm.chem.molecule import canonical
 
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 from labwm.errors import InvalidInputError, MoleculeError, SpaceError, TableError
 from labwm.schema import Measurement, Protocol, Status
@@ -52,10 +51,6 @@ class ImportReport(Record):
     statuses: dict[str, dict[str, int]] = {}
     """For each readout: how many values have each status."""
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self.model_dump(mode="json")
 
     def text(self) -> str:
         """Return the report as lines to read."""

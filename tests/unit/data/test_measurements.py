@@ -69,7 +69,7 @@ def test_every_row_becomes_a_measurement(tmp_path):
     assert (report.n_measurements, report.n_experiments) == (4, 3)
     assert report.statuses["passed"] == {"ok": 3, "missing": 1}
     assert "4 rows, 4 measurements of 3 experiments" in report.text()
-    assert type(report).model_validate(report.to_json()) == report
+    assert type(report).model_validate(report.model_dump(mode="json")) == report
 
 
 def test_units_of_the_header_are_converted_to_those_of_the_protocol(tmp_path):
