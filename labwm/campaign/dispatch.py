@@ -15,6 +15,7 @@ from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InDoubtError, LabError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
+from labwm.labs.spool import CAPABILITIES
 from labwm.schema import Job, JobState, Measurement, Origin, WellResult
 from labwm.store import SubmissionState
 
@@ -176,7 +177,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = capabilities_of(name)
+    can = CAPABILITIES if name == "virtual" else capabilities_of(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

@@ -104,11 +104,13 @@ class CurationReport(Record):
             for m in changed[:SHOWN]
         ]
         lines += [f"  {m.parameter}: {m.input}: {m.reason}" for m in refused[:SHOWN]]
-        for same in self.same_molecules:
+        for same in self.same_molecules[:SHOWN]:
             how = "written differently" if same.is_identical else "as other salts"
             lines.append(
                 f"  {same.parameter}: one molecule {how}: {', '.join(same.inputs)}"
             )
+        if (n_more := len(self.same_molecules) - SHOWN) > 0:
+            lines.append(f"  and {n_more} more that are written in several ways")
         return "\n".join(lines)
 
 

@@ -296,7 +296,8 @@ def test_a_bench_writes_the_long_table(desk):
 
 def test_labs_are_listed_checked_and_worked(desk):
     assert "replay" in desk.do("lab", "list")
-    assert "replay" in desk.do("lab", "check", "replay")
+    for name in ("replay", "virtual", "xtb"):
+        assert "dedup_by_key: yes" in desk.do("lab", "check", name)
     assert "0 experiments done" in desk.do("lab", "work", "replay")
 
 
