@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from labwm.campaign import modelling
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
@@ -19,7 +20,7 @@ from labwm.schema import (
     canonical_json,
 )
 from labwm.space.candidates import candidates
-from labwm.space.questions import Questions, questions_from
+from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
 
 POOL_LIMIT = 100_000
@@ -74,9 +75,8 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         material.protocol,
         origins=(opening.origin,),
         actor=principal.name,
+        prepared=(PREPARED, opening.model_dump(mode="json")),
     )
-    with held.ledger.visit(spec.name, actor=principal.name) as w:
-        w.event(PREPARED, opening.model_dump(mode="json"))
     return spec.name
 
 
@@ -105,6 +105,7 @@ def _gather(spec: CampaignSpec) -> _Material:
     from labwm.data.protocols import load_labels, load_protocol
 
     protocol = load_protocol(spec.protocol)
+    modelling.require_policy(spec.policy, protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     _refuse_unusable(protocol)
     labels = load_labels(spec.protocol)
@@ -119,6 +120,8 @@ def _gather(spec: CampaignSpec) -> _Material:
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
     source = load_table(spec.data)
     table, _ = measurements_from_table(source, protocol, origin=origin)
+    if lab == "virtual":
+        modelling.require_learnable(observations_from(protocol, table))
     pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
     for name, known in labels_from_table(source, protocol).items():
         labels[name] = labels.get(name, {}) | known
