@@ -4,9 +4,10 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from labwm import campaign
+from labwm.errors import LabwmError, LeaseHeldError
 from labwm.schema import CampaignSpec, Step
 
 
@@ -42,11 +43,24 @@ def run_campaign(spec: CampaignSpec) -> State:
 
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
-    """Move every open campaign until each waits; on a schedule and by doorbell."""
-    moved = 0
+    """Move every open campaign until each waits; on a schedule and by doorbell.
+
+    One that cannot be moved stops no other; the run then ends as failed and names it.
+    """
+    moved: list[str] = []
+    broken: list[str] = []
     for campaign_id in campaign.open_ids():
-        while (step := advance(campaign_id)).is_moving:
-            pass
-        moved += 1
-        get_run_logger().info("%s: %s", campaign_id, step.waits_for)
-    return Completed(name="Done", message=f"{moved} open campaigns moved")
+        try:
+            while (step := advance(campaign_id)).is_moving:
+                pass
+        except LeaseHeldError as error:  # somebody else moves it
+            get_run_logger().info("%s: %s", campaign_id, error)
+        except LabwmError as error:
+            broken.append(campaign_id)
+            get_run_logger().error("%s: %s", campaign_id, error)
+        else:
+            moved.append(campaign_id)
+            get_run_logger().info("%s: %s", campaign_id, step.waits_for)
+    if broken:
+        return Failed(message=f"{len(moved)} moved; could not move {broken}")
+    return Completed(name="Done", message=f"{len(moved)} open campaigns moved")

@@ -37,7 +37,7 @@ def round_note(campaign_id: str) -> str:
 def _head(now: CampaignStatus) -> list[str]:
     row = now.summary
     return [
-        f"# {row.title}",
+        f"# {_text(row.title)}",
         "",
         f"Campaign **{row.campaign_id}** · {row.protocol} · lab {row.lab} · "
         f"{row.waits_for.value}",
@@ -85,7 +85,7 @@ def _round(
         measured.setdefault(measurement.proposal_id or "", []).append(measurement)
     rows = [
         f"| {i + 1} | {_conditions(proposals[name].candidate.conditions)} | "
-        f"{_cell(proposals[name].reason)} | "
+        f"{_text(proposals[name].reason)} | "
         f"{_expected(predictions.get(proposals[name].prediction_id or ''))} | "
         f"{_results(measured.get(name, []))} |"
         for i, name in enumerate(batch.proposal_ids)
@@ -107,7 +107,7 @@ def _expected(stored: StoredPrediction | None) -> str:
         f"{name} {p.mean:.3g} [{p.low90:.3g}, {p.high90:.3g}]"
         for name, p in stored.readouts.items()
     ]
-    return _cell("; ".join(shown))
+    return "; ".join(shown)
 
 
 def _results(measurements: list[Measurement]) -> str:
@@ -116,22 +116,40 @@ def _results(measurements: list[Measurement]) -> str:
         for measurement in measurements
         for name, value in measurement.readouts.items()
     ]
-    return _cell("; ".join(shown)) or "–"
+    return "; ".join(shown) or "–"
 
 
 def _value(value: Value) -> str:
     if value.value is None:
-        return f"**{value.status.value}**{': ' + value.reason if value.reason else ''}"
+        return f"**{value.status.value}**{_why(value)}"
     return f"{value.value:.4g}"
 
 
+def _why(value: Value) -> str:
+    return f": {_text(value.reason)}" if value.reason else ""
+
+
 def _conditions(conditions: Conditions) -> str:
-    shown = [
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} `{value}`"
+    return ", ".join(
+        f"{name} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name} {_code(str(value))}"
         for name, value in conditions.items()
-    ]
-    return _cell(", ".join(shown))
+    )
 
 
-def _cell(text: str) -> str:
+def _code(text: str) -> str:
+    # A backtick would end the code: such a name is shown as text.
+    return _text(text) if "`" in text else f"`{_row(text)}`"
+
+
+def _text(text: str) -> str:
+    """Return what somebody wrote as text: no HTML, link, image or code of theirs."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for sign, shown in (("\\", "\\\\"), ("`", "\\`"), ("](", "]\\(")):
+        text = text.replace(sign, shown)
+    return _row(text)
+
+
+def _row(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from labwm.campaign import modelling
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
@@ -19,7 +20,7 @@ from labwm.schema import (
     canonical_json,
 )
 from labwm.space.candidates import candidates
-from labwm.space.questions import Questions, questions_from
+from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
 
 POOL_LIMIT = 100_000
@@ -76,9 +77,8 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         material.protocol,
         origins=(opening.origin,),
         actor=principal.name,
+        prepared=(PREPARED, opening.model_dump(mode="json")),
     )
-    with held.ledger.visit(spec.name, actor=principal.name) as w:
-        w.event(PREPARED, opening.model_dump(mode="json"))
     return spec.name
 
 
@@ -106,6 +106,7 @@ def _gather(spec: CampaignSpec) -> _Material:
     from labwm.data.protocols import load_labels, load_protocol
 
     protocol = load_protocol(spec.protocol)
+    modelling.require_policy(spec.policy, protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     _refuse_unusable(protocol)
     labels = load_labels(spec.protocol)
@@ -119,6 +120,8 @@ def _gather(spec: CampaignSpec) -> _Material:
         return _Material(protocol, _refuse_empty(pool), None, labels)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
     assay = read_assay(spec.data, protocol, origin=origin)
+    if lab == "virtual":
+        modelling.require_learnable(observations_from(protocol, assay.measurements))
     rows = [measurement.conditions for measurement in assay.measurements]
     pool = _refuse_empty(pool_of(questions_from(protocol, rows)))
     for name, known in assay.labels.items():

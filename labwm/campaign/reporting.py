@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import labwm
 from labwm import settings
 from labwm.campaign.batches import rounds_of
@@ -44,7 +46,8 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
         ) from error
     covered = calibration(score(store, situation))
     figures = {f"coverage90_{c.readout}": c.coverage_90 for c in covered}
-    figures["reached"] = float(progress.reached[-1])
+    if np.isfinite(progress.reached[-1]):  # not so where every well failed
+        figures["reached"] = float(progress.reached[-1])
     if progress.expected is not None:
         figures["random_expected"] = float(progress.expected[-1])
     if progress.goal is not None:

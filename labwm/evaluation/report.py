@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from labwm.evaluation.campaign_progress import progress_of
+from labwm.evaluation.campaign_progress import CampaignProgress, progress_of
 from labwm.evaluation.campaign_record import (
     CampaignRecord,
     outcomes_of,
@@ -93,7 +93,7 @@ def make_report(record: CampaignRecord) -> ReportFiles:
         title=record.protocol.title or record.protocol.name,
         headline=headline(record, outcomes, progress, stated),
         asked=asked_rows(record),
-        progress_note=_progress_note(record),
+        progress_note=_progress_note(record, progress),
         has_front=has_front,
         best=best,
         coverage=coverage_rows(stated) if stated is not None else [],
@@ -125,11 +125,16 @@ def _figure(image: bytes, text: str) -> Markup:
     ).format(text, data)
 
 
-def _progress_note(record: CampaignRecord) -> str:
+def _progress_note(record: CampaignRecord, progress: CampaignProgress) -> str:
     if record.table is None:
         why = f" ({record.no_table})" if record.no_table else ""
         return (
             f"No table of the whole pool is known{why}, so random search is not drawn."
+        )
+    if progress.expected is None:
+        return (
+            f"{record.table_name} holds too few numbers to compute what random search "
+            "reaches, so it is not drawn."
         )
     return (
         f"Random search's expectation and band are computed from {record.table_name}: "
