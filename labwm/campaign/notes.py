@@ -5,7 +5,14 @@ from labwm.campaign.books import books
 from labwm.campaign.learning import Scored, calibration, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.campaign.status import status
-from labwm.schema import CampaignStatus, Conditions, Measurement, Proposal, Value
+from labwm.schema import (
+    CampaignStatus,
+    Conditions,
+    Measurement,
+    Proposal,
+    StoredPrediction,
+    Value,
+)
 
 
 def round_note(campaign_id: str) -> str:
@@ -22,7 +29,8 @@ def round_note(campaign_id: str) -> str:
     lines = [*_head(now), *_best(now), *_calibration(scored)]
     if past:
         proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
-        lines += _round(situation, past[-1], proposals, scored)
+        predictions = {p.id: p for p in store.ledger.predictions(campaign_id)}
+        lines += _round(situation, past[-1], proposals, predictions)
     return "\n".join(lines) + "\n"
 
 
@@ -70,18 +78,15 @@ def _round(
     situation: Situation,
     batch: Round,
     proposals: dict[str, Proposal],
-    scored: list[Scored],
+    predictions: dict[str, StoredPrediction],
 ) -> list[str]:
     measured: dict[str, list[Measurement]] = {}
     for measurement in situation.measurements:
         measured.setdefault(measurement.proposal_id or "", []).append(measurement)
-    expected = {
-        s.proposal_id: f"{s.predicted:.3g} [{s.low90:.3g}, {s.high90:.3g}]"
-        for s in scored
-    }
     rows = [
         f"| {i + 1} | {_conditions(proposals[name].candidate.conditions)} | "
-        f"{_text(proposals[name].reason)} | {expected.get(name, '–')} | "
+        f"{_text(proposals[name].reason)} | "
+        f"{_expected(predictions.get(proposals[name].prediction_id or ''))} | "
         f"{_results(measured.get(name, []))} |"
         for i, name in enumerate(batch.proposal_ids)
     ]
@@ -93,6 +98,16 @@ def _round(
         *rows,
         "",
     ]
+
+
+def _expected(stored: StoredPrediction | None) -> str:
+    if stored is None:
+        return "–"
+    shown = [
+        f"{name} {p.mean:.3g} [{p.low90:.3g}, {p.high90:.3g}]"
+        for name, p in stored.readouts.items()
+    ]
+    return "; ".join(shown)
 
 
 def _results(measurements: list[Measurement]) -> str:
@@ -116,7 +131,9 @@ def _why(value: Value) -> str:
 
 def _conditions(conditions: Conditions) -> str:
     return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {_code(value)}"
+        f"{name} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name} {_code(str(value))}"
         for name, value in conditions.items()
     )
 
