@@ -4,9 +4,10 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from labwm import campaign
+from labwm.errors import LabwmError
 from labwm.schema import CampaignSpec, Step
 
 
@@ -43,10 +44,18 @@ def run_campaign(spec: CampaignSpec) -> State:
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
     """Move every open campaign until each waits; on a schedule and by doorbell."""
-    moved = 0
+    moved, stuck = 0, []
     for campaign_id in campaign.open_ids():
-        while (step := advance(campaign_id)).is_moving:
-            pass
+        try:
+            while (step := advance(campaign_id)).is_moving:
+                pass
+        except LabwmError as error:
+            # One campaign in trouble keeps no other waiting.
+            stuck.append(f"{campaign_id}: [{error.code}] {error}")
+            get_run_logger().error(stuck[-1])
+            continue
         moved += 1
         get_run_logger().info("%s: %s", campaign_id, step.waits_for)
+    if stuck:
+        return Failed(message=f"{moved} moved, {len(stuck)} not. " + " ".join(stuck))
     return Completed(name="Done", message=f"{moved} open campaigns moved")
