@@ -6,7 +6,7 @@ Shapes: `t` experiments in the order in which they were measured.
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,11 @@ class Plan:
                 "A campaign starts with at least one experiment without a model; got "
                 f"n_initial={self.n_initial}. Leave it out for one batch."
             )
+
+    def within(self, n_rows: int) -> "Plan":
+        """Return the plan that a table of `n_rows` experiments can fulfil."""
+        budget = min(self.budget, n_rows)
+        return replace(self, budget=budget, batch=min(self.batch, budget))
 
     @property
     def places(self) -> list[int]:

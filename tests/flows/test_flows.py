@@ -1,5 +1,7 @@
 """The flows on a real Prefect server."""
 
+from typing import Any
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -9,7 +11,8 @@ from prefect.client.schemas.filters import (
 
 from flows.campaign import advance_all, run_campaign
 from labwm import campaign
-from labwm.schema import CampaignSpec
+from labwm.errors import LabError
+from labwm.schema import CampaignSpec, Step
 
 pytestmark = [
     pytest.mark.prefect,
@@ -37,6 +40,25 @@ def test_running_the_flow_again_sends_nothing_again(spec: CampaignSpec):
     before = campaign.measurements("boil")
     assert run_campaign(spec, return_state=True).name == "Done"
     assert campaign.measurements("boil") == before
+
+
+def test_a_campaign_in_trouble_keeps_no_other_waiting(
+    spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("broken", "sound"):
+        campaign.open_campaign(spec.model_copy(update={"name": name, "budget": 4}))
+    really = campaign.advance
+
+    def advance(campaign_id: str, **rest: Any) -> Step:
+        if campaign_id == "broken":
+            raise LabError("A lab works here; got none. Mend it.")
+        return really(campaign_id, **rest)
+
+    monkeypatch.setattr(campaign, "advance", advance)
+    state = advance_all(return_state=True)
+    assert state.is_failed()
+    assert "1 moved, 1 not. broken: [lab]" in str(state.message)
+    assert campaign.open_ids() == ("broken",)
 
 
 def test_advance_moves_every_open_campaign(spec: CampaignSpec):

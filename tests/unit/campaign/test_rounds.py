@@ -86,6 +86,20 @@ def test_a_replay_without_a_table_is_refused_before_anything_is_stored(spec):
     assert campaign.list_campaigns() == ()
 
 
+def test_an_unknown_policy_is_refused_before_anything_is_stored(spec):
+    with pytest.raises(NotFoundError, match="Did you mean 'random'"):
+        campaign.open_campaign(spec.model_copy(update={"policy": "randomm"}))
+    assert campaign.list_campaigns() == ()
+
+
+def test_doctor_finds_a_mirror_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path))
+    assert not [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path / "absent"))
+    (problem,) = [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    assert "LABWM_DATA_MIRROR names a folder" in problem
+
+
 def test_an_unknown_campaign_is_an_error():
     with pytest.raises(NotFoundError, match="nobody"):
         campaign.advance("nobody")
