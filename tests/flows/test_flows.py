@@ -1,5 +1,7 @@
 """The flows on a real Prefect server."""
 
+from pathlib import Path
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -8,7 +10,9 @@ from prefect.client.schemas.filters import (
 )
 
 from flows.campaign import advance_all, run_campaign
-from labwm import campaign
+from labwm import campaign, settings
+from labwm.campaign.books import books
+from labwm.campaign.lease import held
 from labwm.schema import CampaignSpec
 
 pytestmark = [
@@ -44,3 +48,30 @@ def test_advance_moves_every_open_campaign(spec: CampaignSpec):
         campaign.open_campaign(spec.model_copy(update={"name": name, "budget": 4}))
     assert advance_all(return_state=True).is_completed()
     assert campaign.open_ids() == ()
+
+
+def test_advance_leaves_a_campaign_that_another_moves_and_goes_on(spec: CampaignSpec):
+    for name in ("held", "free"):
+        campaign.open_campaign(spec.model_copy(update={"name": name, "budget": 4}))
+    with held(books(), "held", actor="somebody else"):
+        state = advance_all(return_state=True)
+    assert state.is_completed()
+    assert state.message == "held: moving; free: Done"
+    assert campaign.open_ids() == ("held",)
+
+
+def test_a_campaign_that_breaks_does_not_stop_the_others(spec: CampaignSpec, kettle):
+    table = kettle / "own.csv"
+    table.write_text((kettle / "kettle.csv").read_text() + "500,0.3,open,100\n")
+    broken = spec.model_copy(update={"name": "broken", "data": str(table)})
+    campaign.open_campaign(broken)
+    campaign.open_campaign(spec.model_copy(update={"name": "sound", "budget": 4}))
+    opening = books().ledger.events("broken", kind="campaign.prepared")[0]
+    digest = str(opening.body["pool_object"])
+    for path in Path(settings.objects_url()).rglob(digest[2:]):
+        path.unlink()
+    state = advance_all(return_state=True)
+    assert state.is_failed()
+    assert (state.message or "").startswith("broken: ")
+    assert digest[:12] in (state.message or "")
+    assert campaign.open_ids() == ("broken",)
