@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,19 +81,19 @@ class Launched:
         return found
 
     def flow_processes(self) -> list[int]:
-        """Return the processes that execute flow runs: the runner spawns one each."""
-        (runner,) = self.runs_of("-m", "flows.serve")
-        return [
-            pid
-            for pid in self.descendants()
-            if f"\nPPid:\t{runner}\n" in Path(f"/proc/{pid}/status").read_text()
-            and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        """Return the processes that execute flow runs."""
+        return self.runs_of("-m", "prefect.engine")
 
     # Prefect's REST
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = httpx.post(f"{self.prefect}/api{path}", json=body or {}, timeout=30)
+        """Post to Prefect; where SQLite is busy for too long it says 503: ask again."""
+        address = f"{self.prefect}/api{path}"
+        for _ in range(5):
+            answer = httpx.post(address, json=body or {}, timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
         assert answer.is_success, answer.text
         return answer.json()
 
