@@ -24,15 +24,22 @@ def deployments() -> tuple[RunnerDeployment, ...]:
         RunnerDeployment.from_flow(
             run_campaign,
             name="campaign",
-            description="Open a campaign and move it until it waits.",
-            tags=["labwm"],
+            description=(
+                "Open a campaign and move it until it is done or waits for a person or "
+                "a lab. The run ends named AwaitingApproval, AwaitingLab or Done, with "
+                "a link to the campaign's page; its artifacts show each round."
+            ),
+            tags=["labwm", "campaigns"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),
         RunnerDeployment.from_flow(
             advance_all,
             name="advance",
-            description="Move every open campaign; results and approvals are taken in.",
-            tags=["labwm"],
+            description=(
+                "Move every open campaign: take in results and approvals, learn, and "
+                "propose. Runs every two minutes by itself; start it to hurry."
+            ),
+            tags=["labwm", "campaigns"],
             interval=timedelta(minutes=2),
             concurrency_limit=ONE_AT_A_TIME,
             entrypoint_type=EntrypointType.MODULE_PATH,

@@ -1,4 +1,4 @@
-"""`labwm up`: real servers, real runs, really killed and stopped, nothing left behind."""
+"""`labwm up`: real servers, real runs, killed and stopped, nothing left behind."""
 
 import os
 import re
