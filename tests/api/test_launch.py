@@ -18,12 +18,13 @@ pytestmark = [
 ]
 
 
-def test_advance_really_gets_scheduled_runs(launched: Launched):
+@pytest.mark.parametrize("deployment", ["advance", "retrain"])
+def test_a_schedule_really_gets_runs(launched: Launched, deployment: str):
     # With SQLAlchemy 2.1 all looks healthy and nothing is ever scheduled.
     until(
-        lambda: launched.runs("advance", "SCHEDULED"),
+        lambda: launched.runs(deployment, "SCHEDULED"),
         seconds=90,
-        what="a scheduled run of advance",
+        what=f"a scheduled run of {deployment}",
     )
     assert launched.runs("campaign", "SCHEDULED") == []
 
@@ -75,7 +76,7 @@ def test_up_starts_revives_and_stops_everything(launched: Launched):
     assert httpx.get(f"{api}/v1/health").json()["status"] == "ok"
     assert httpx.get(f"{prefect}/api/health").json() is True
     served = {one["name"] for one in launched.ask("/deployments/filter")}
-    assert {"campaign", "advance"} <= served
+    assert {"campaign", "advance", "evaluate", "retrain"} <= served
     assert (site.folder / "home" / "prefect").is_dir()
 
     second = site.run("up", "--port", free_port(), "--prefect-port", free_port())

@@ -128,6 +128,9 @@ class Launched:
         }
         return self.ask("/flow_runs/filter", body)
 
+    def runs_named(self, name: str) -> list[dict[str, Any]]:
+        return self.ask("/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
+
 
 @contextmanager
 def launched_in(site: Site) -> Iterator[Launched]:

@@ -1,5 +1,6 @@
 """The flows on a real Prefect server."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
 )
+from prefect.client.schemas.objects import Artifact
 
 from flows.campaign import advance_all, run_campaign
+from flows.models import evaluate, retrain
 from labwm import campaign, settings
 from labwm.campaign.books import books
 from labwm.campaign.lease import held
@@ -29,11 +32,9 @@ def test_the_campaign_flow_measures_the_budget_and_leaves_artifacts(spec: Campai
     assert state.is_completed()
     assert state.name == "Done"
     assert campaign.status("boil").summary.n_measured == 16
-    with get_client(sync_client=True) as client:
-        key = ArtifactFilterKey(any_=["campaign-boil"])
-        artifacts = client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
-    assert len(artifacts) == 5
-    assert any("16 of 16 experiments measured" in str(a.data) for a in artifacts)
+    notes = artifacts("campaign-boil")
+    assert len(notes) == 5
+    assert any("16 of 16 experiments measured" in str(note.data) for note in notes)
 
 
 def test_running_the_flow_again_sends_nothing_again(spec: CampaignSpec):
@@ -75,3 +76,33 @@ def test_a_campaign_that_breaks_does_not_stop_the_others(spec: CampaignSpec, ket
     assert (state.message or "").startswith("broken: ")
     assert digest[:12] in (state.message or "")
     assert campaign.open_ids() == ("broken",)
+
+
+def test_evaluate_shows_the_calibration_of_every_campaign(spec: CampaignSpec):
+    run_campaign(spec)
+    state = evaluate(return_state=True)
+    assert (state.name, state.message) == ("Done", "1 readouts of campaigns scored")
+    (row,) = json.loads(str(artifacts("calibration")[0].data))
+    assert row["campaign"] == "boil"
+    assert (
+        row["predictions scored"] == len(campaign.measurements("boil").measurements) - 4
+    )
+    assert row["state"] == "done"
+
+
+def test_retrain_reviews_open_campaigns_and_says_why_nothing_changed(
+    spec: CampaignSpec,
+):
+    campaign.open_campaign(spec)
+    campaign.advance("boil")
+    state = retrain(return_state=True)
+    assert (state.name, state.message) == ("Done", "boil: abstain")
+    (note,) = artifacts("model-boil")
+    assert "0 scored predictions in 0 rounds" in str(note.data)
+    assert len(books().ledger.events("boil", kind="model.reviewed")) == 1
+
+
+def artifacts(key: str) -> list[Artifact]:
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        return client.read_artifacts(artifact_filter=wanted)
