@@ -20,17 +20,6 @@ _CACHED_MODELS = 4
 _models: OrderedDict[tuple[str, str, int], "WorldModel"] = OrderedDict()
 
 
-def require_policy(policy: str) -> None:
-    """Refuse an unknown policy before any work.
-
-    Raises:
-        NotFoundError: If no policy has that name.
-    """
-    from labwm.design.propose import require_policy as require
-
-    require(policy)
-
-
 @dataclass(frozen=True)
 class Belief:
     """What a model expects of one experiment."""

@@ -8,7 +8,6 @@ from labwm.campaign import modelling
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
-from labwm.campaign.modelling import require_policy
 from labwm.campaign.situation import PREPARED, Opening, pool_bytes, read_opening
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError, SpaceError
 from labwm.schema import (
@@ -55,7 +54,6 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     held = books()
     if _is_open(held, spec):
         return spec.name
-    require_policy(spec.policy)
     material = _gather(spec)
     lab = material.protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     opening = Opening(
