@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 
 from labwm import settings
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation
@@ -123,6 +124,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
+    else:
+        _take_in_late(books, lease, lab, job)
     _take_in(books, lease, lab, job)
     state = lab.status(key).state
     if state in _ENDED:
@@ -130,6 +133,15 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
     return state
+
+
+def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
+    """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
+    for past in rounds_of(books, now.campaign_id):
+        if past.key == now.submission_key or not past.has_ended:
+            continue
+        if lab.status(past.key).state is not JobState.UNKNOWN:
+            _take_in(books, lease, lab, past.job)
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from labwm.errors import NotFoundError, suggest
-from labwm.labs.lab import ComputingLab
+from labwm.errors import NotFoundError, ProtocolError, suggest
+from labwm.labs import folder as folder_lab
+from labwm.labs.folder import FolderLab
+from labwm.labs.lab import Lab
 from labwm.labs.replay import replay_lab
 from labwm.labs.spool import CAPABILITIES
 from labwm.labs.xtb import xtb_lab
@@ -28,17 +30,42 @@ class Adapter:
 
     origin: Origin
     capabilities: Capabilities
-    build: Callable[[Path, Protocol, Sequence[Measurement]], ComputingLab]
+    build: Callable[[Path, Protocol, Sequence[Measurement]], Lab]
 
 
-def _xtb(
-    folder: Path, protocol: Protocol, table: Sequence[Measurement]
-) -> ComputingLab:
+def _xtb(folder: Path, protocol: Protocol, table: Sequence[Measurement]) -> Lab:
     del table  # it computes
     return xtb_lab(folder, protocol)
 
 
+def _folder(folder: Path, protocol: Protocol, table: Sequence[Measurement]) -> Lab:
+    del table  # somebody measures
+    given = _settings(protocol, "folder", known={"settle_seconds"})
+    settle = given.get("settle_seconds", folder_lab.SETTLE_SECONDS)
+    if isinstance(settle, bool | str) or settle < 0:
+        raise ProtocolError(
+            f"`settle_seconds` is a number of seconds, 0 or more; got {settle!r}. "
+            "Correct lab.settings."
+        )
+    return FolderLab(folder, protocol, settle_seconds=float(settle))
+
+
+def _settings(
+    protocol: Protocol, name: str, *, known: set[str]
+) -> dict[str, bool | int | float | str]:
+    """Return the settings of a lab, none where the protocol names another lab."""
+    if protocol.lab.adapter != name:
+        return {}
+    if unknown := sorted(set(protocol.lab.settings) - known):
+        raise ProtocolError(
+            f"Settings of the lab {name!r} are known by name; got {unknown[0]!r}. "
+            f"{suggest(unknown[0], known)}"
+        )
+    return protocol.lab.settings
+
+
 ADAPTERS: Final[Mapping[str, Adapter]] = {
+    "folder": Adapter(Origin.MEASURED, folder_lab.CAPABILITIES, _folder),
     "replay": Adapter(Origin.REPLAYED, CAPABILITIES, replay_lab),
     "xtb": Adapter(Origin.COMPUTED, CAPABILITIES, _xtb),
 }
@@ -69,7 +96,7 @@ def capabilities_of(name: str) -> Capabilities:
 
 def build_lab(
     name: str, *, protocol: Protocol, folder: Path, table: Sequence[Measurement] = ()
-) -> ComputingLab:
+) -> Lab:
     """Make the lab of a name; the same arguments make the same lab after a crash.
 
     Args:

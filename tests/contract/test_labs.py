@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from labwm.labs import replay_lab, xtb_lab
+from labwm.labs import FolderLab, replay_lab, xtb_lab
 from labwm.schema import Measurement, Origin, Protocol, Value
 from labwm.space.questions import observations_from
-from labwm.testing.lab_conformance import LabConformance, LabKit
+from labwm.testing.lab_conformance import (
+    ComputingLabConformance,
+    LabKit,
+    LocalLabConformance,
+)
 from labwm.testing.linear_model import fit_linear
+from labwm.testing.robot import robot
 from labwm.virtual_lab import build_virtual_lab
 
 LEVELS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
@@ -41,7 +46,7 @@ def rows() -> tuple[Measurement, ...]:
     )
 
 
-class TestReplay(LabConformance):
+class TestReplay(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = table_protocol(), tmp_path / "replay"
@@ -71,7 +76,7 @@ def xtb_protocol() -> Protocol:
     )
 
 
-class TestXtb(LabConformance):
+class TestXtb(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = xtb_protocol(), tmp_path / "xtb"
@@ -85,7 +90,7 @@ class TestXtb(LabConformance):
         )
 
 
-class TestVirtual(LabConformance):
+class TestVirtual(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = table_protocol(), tmp_path / "virtual"
@@ -105,3 +110,24 @@ class TestVirtual(LabConformance):
             failing=None,
             folder=folder,
         )
+
+
+class TestFolder(LocalLabConformance):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> LabKit:
+        protocol, folder = table_protocol(), tmp_path / "folder"
+        return LabKit(
+            open=partial(FolderLab, folder, protocol, settle_seconds=0.0),
+            protocol=protocol,
+            conditions=tuple(row.conditions for row in rows()),
+            impossible={"temperature": 10.0, "pressure": 1.0},
+            failing={"temperature": 70.0, "solvent": "water"},
+            folder=folder,
+            work=partial(robot, folder, half_the_temperature),
+        )
+
+
+def half_the_temperature(row: dict[str, str]) -> dict[str, str]:
+    temperature = float(row["temperature"])
+    value = "failed" if temperature == 70.0 else f"{temperature / 2}"
+    return {"yield [percent]": value}

@@ -41,7 +41,7 @@ def test_a_lab_is_what_its_entry_says(name: str, tmp_path: Path):
 def test_an_unknown_name_gets_a_suggestion(tmp_path: Path):
     with pytest.raises(NotFoundError, match=r"got 'reply'\. Did you mean 'replay'"):
         build_lab("reply", protocol=dyes(), folder=tmp_path)
-    with pytest.raises(NotFoundError, match="Known: 'replay', 'xtb'"):
+    with pytest.raises(NotFoundError, match="Known: 'folder', 'replay', 'xtb'"):
         origin_of_lab("robot")
 
 
