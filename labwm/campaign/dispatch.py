@@ -8,30 +8,35 @@ to refuse the key before anything new exists; any other waits for a person.
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from labwm import settings
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation
-from labwm.errors import InDoubtError, LabError
+from labwm.errors import InDoubtError, LabError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
-from labwm.schema import Job, JobState, Measurement, Origin, WellResult
+from labwm.labs.replay import replay_lab
+from labwm.schema import Job, JobState, Measurement, Origin, Protocol, WellResult
 from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
+ServedLab = ComputingLab
+"""A lab of this machine that a server speaks for; doors know it by this name."""
 
 _ENDED = {JobState.FINISHED, JobState.FAILED, JobState.CANCELLED}
 
 
-def origin_of(lab: str) -> Origin:
+def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     """Return the origin of everything that a lab of this name returns.
 
     Raises:
         NotFoundError: If no lab has this name.
+        ProtocolError: If the protocol lacks what the lab needs to be reached.
     """
-    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab)
+    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
 
 
 def lab_of(books: Books, situation: Situation) -> Lab:
@@ -68,6 +73,13 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
         with lease.write(books) as w:
             w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        # Not sent, but stored as if it were: the same key settles that too.
+        with lease.write(books) as w:
+            w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
+        raise InDoubtError(str(error)) from error
     except LabError as error:
         with lease.write(books) as w:
             w.move_job(
@@ -79,7 +91,20 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
 
 
 def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
-    """Settle a job whose acknowledgement was lost; None if a person must."""
+    """Settle a job whose acknowledgement was lost; None if a person must.
+
+    Raises:
+        InDoubtError: If the lab gives no answer now either.
+    """
+    try:
+        return _settle(books, lease, lab, job)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        raise InDoubtError(str(error)) from error
+
+
+def _settle(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
         answer = lab.submit(job)
@@ -112,7 +137,20 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
 
 
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
-    """Let a computing lab work, take in every result, and return the job's state."""
+    """Let a computing lab work, take in every result, and return the job's state.
+
+    A lab that does not answer now is one that is still working.
+    """
+    try:
+        return _gather(books, lease, lab, job, say=say)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        say(f"round {job.round}: {error}")
+        return JobState.RUNNING
+
+
+def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
     if isinstance(lab, ComputingLab):
         n_done = lab.status(key).n_done
@@ -181,6 +219,33 @@ def _read_table(books: Books, table_object: str | None) -> tuple[Measurement, ..
         return ()
     rows = json.loads(books.objects.get(table_object))
     return tuple(Measurement.model_validate(row) for row in rows)
+
+
+def served_lab(protocol_name: str, data: str, folder: Path) -> ServedLab:
+    """Build the lab that a reference server speaks for: it plays a table.
+
+    Args:
+        protocol_name: The protocol of the campaigns that will send jobs.
+        data: Catalogue name or file of the table, as for a campaign.
+        folder: Where it keeps its jobs.
+
+    Raises:
+        InvalidInputError: If protocol or table break a rule.
+        NotFoundError: If there is no such protocol or table.
+    """
+    from labwm.data.catalogue import load_table
+    from labwm.data.measurements import measurements_from_table
+    from labwm.data.protocols import load_protocol
+    from labwm.space.questions import questions_from
+    from labwm.space.space import pool_of, with_levels
+
+    protocol = load_protocol(protocol_name)
+    table, _ = measurements_from_table(
+        load_table(data), protocol, origin=Origin.REPLAYED
+    )
+    # As a campaign opened on this table does: both follow one protocol.
+    pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
+    return replay_lab(folder, with_levels(protocol, pool), table, name="http")
 
 
 def list_labs() -> tuple[str, ...]:
