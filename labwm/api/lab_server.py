@@ -5,6 +5,7 @@ killed goes on where it was. `docs/labs.md` shows how to start it.
 """
 
 import hmac
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -83,7 +84,11 @@ def create_lab_app(lab: ServedLab, *, secret: str, is_working: bool = True) -> F
 
 def _work(lab: ServedLab, has_ended: threading.Event) -> None:
     while not has_ended.wait(PAUSE_SECONDS):
-        lab.work(limit=1.0)
+        try:
+            lab.work(limit=1.0)
+        except (LabwmError, OSError):
+            # Said, and tried again: a server that no longer works must not look alive.
+            logging.getLogger(__name__).exception("the lab could not work")
 
 
 def _routes(lab: ServedLab, secret: str) -> APIRouter:

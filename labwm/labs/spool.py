@@ -206,7 +206,10 @@ class SpoolLab:
         if not self.folder.exists():
             return []
         durable.sweep(self.folder, older_than=_STAGED_FOR)
-        found = [JobFolder(path) for path in self.folder.iterdir() if path.is_dir()]
+        # Only whole jobs: what is staged may get its name, and be gone, at any moment.
+        found = [
+            JobFolder(p) for p in self.folder.iterdir() if admission.is_key(p.name)
+        ]
         mine = [
             folder
             for folder in found
