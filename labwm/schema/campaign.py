@@ -32,7 +32,7 @@ class CampaignSpec(Record):
         description="Name of a shipped protocol, or the path of a protocol file",
         min_length=1,
     )
-    lab: Literal["protocol", "virtual", "replay", "xtb"] = Field(
+    lab: Literal["protocol", "virtual", "replay", "xtb", "folder", "http"] = Field(
         default="protocol",
         title="Lab",
         description="Where experiments run; 'protocol' takes the lab that it names",
