@@ -62,6 +62,8 @@ def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome
 
 
 def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
+    if store.ledger.campaign(situation.campaign_id).state is not CampaignState.OPEN:
+        return _finish(store, lease, "the campaign is closed")
     queued = rounds.queued_proposals(store, situation)
     if situation.n_left == 0:
         return _finish(store, lease, "the budget is spent")

@@ -6,16 +6,16 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-import json
 from collections.abc import Callable
 
 from labwm import settings
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import Situation, read_situation
+from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InDoubtError, LabError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
+from labwm.labs.spool import CAPABILITIES
 from labwm.schema import Job, JobState, Measurement, Origin, WellResult
 from labwm.store import SubmissionState
 
@@ -47,7 +47,7 @@ def lab_of(books: Books, situation: Situation) -> Lab:
     """Build the lab of a campaign from what is stored; the same after any crash."""
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
-    table = _read_table(books, opening.table_object)
+    table = read_table(books, opening)
     if opening.lab == "virtual":
         from labwm.space.questions import observations_from
         from labwm.virtual_lab import build_virtual_lab
@@ -174,13 +174,6 @@ def _show(result: WellResult) -> str:
     return ", ".join(shown)
 
 
-def _read_table(books: Books, table_object: str | None) -> tuple[Measurement, ...]:
-    if table_object is None:
-        return ()
-    rows = json.loads(books.objects.get(table_object))
-    return tuple(Measurement.model_validate(row) for row in rows)
-
-
 def list_labs() -> tuple[str, ...]:
     """Return one line per lab adapter: its name and the origin of its results."""
     names = sorted({*lab_names(), "virtual"})
@@ -194,7 +187,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = capabilities_of(name)
+    can = CAPABILITIES if name == "virtual" else capabilities_of(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

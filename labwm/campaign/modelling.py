@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from labwm.campaign.situation import Situation
 from labwm.errors import NotEnoughDataError
-from labwm.schema import Conditions, ModelCard, PredictedReadout
-from labwm.space.questions import questions_from
+from labwm.schema import Conditions, ModelCard, PredictedReadout, Protocol
+from labwm.space.questions import Observations, questions_from
 
 if TYPE_CHECKING:
     from labwm.design.state import Batch
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
 _CACHED_MODELS = 4
 _models: OrderedDict[tuple[str, str, int], "WorldModel"] = OrderedDict()
-
-
-def require_policy(policy: str) -> None:
-    """Refuse an unknown policy before any work.
-
-    Raises:
-        NotFoundError: If no policy has that name.
-    """
-    from labwm.design.propose import require_policy as require
-
-    require(policy)
 
 
 @dataclass(frozen=True)
@@ -59,6 +48,31 @@ class Plan:
     policy_version: str
     n_considered: int
     card: ModelCard | None
+
+
+def require_policy(policy: str, protocol: Protocol) -> None:
+    """Refuse a policy that is unknown or does not fit the protocol.
+
+    Raises:
+        NotFoundError: If no policy has that name.
+        InvalidInputError: If it is for another number of objectives.
+    """
+    from labwm.design.propose import require_policy as require
+
+    require(policy, protocol)
+
+
+def require_learnable(observations: Observations) -> None:
+    """Refuse a table from which no virtual lab could learn.
+
+    Raises:
+        NotEnoughDataError: If a readout has too few numbers.
+    """
+    from labwm.world_model.training import require_rows, rows_of
+
+    keys = observations.questions.keys()
+    for j, readout in enumerate(observations.readouts):
+        require_rows(rows_of(observations, j, keys), readout, "default")
 
 
 def plan(situation: Situation, *, n: int, policy: str) -> Plan:

@@ -4,10 +4,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from labwm.campaign import modelling
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
-from labwm.campaign.modelling import require_policy
 from labwm.campaign.situation import PREPARED, Opening, pool_bytes, read_opening
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError, SpaceError
 from labwm.schema import (
@@ -20,7 +20,7 @@ from labwm.schema import (
     canonical_json,
 )
 from labwm.space.candidates import candidates
-from labwm.space.questions import Questions, questions_from
+from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
 
 POOL_LIMIT = 100_000
@@ -36,6 +36,7 @@ class _Material:
     pool: Questions
     table: tuple[Measurement, ...] | None
     labels: Labels
+    curation: str = ""
 
 
 def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) -> str:
@@ -53,7 +54,6 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     held = books()
     if _is_open(held, spec):
         return spec.name
-    require_policy(spec.policy)
     material = _gather(spec)
     lab = material.protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     opening = Opening(
@@ -68,6 +68,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         pool_object=held.objects.put(pool_bytes(material.pool)),
         table_object=_put_table(held, material.table),
         labels_object=held.objects.put(canonical_json(material.labels)),
+        curation=material.curation,
         opened_by=principal.name,
         opened_at=datetime.now(UTC),
     )
@@ -77,9 +78,8 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         material.protocol,
         origins=(opening.origin,),
         actor=principal.name,
+        prepared=(PREPARED, opening.model_dump(mode="json")),
     )
-    with held.ledger.visit(spec.name, actor=principal.name) as w:
-        w.event(PREPARED, opening.model_dump(mode="json"))
     return spec.name
 
 
@@ -103,11 +103,11 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 
 def _gather(spec: CampaignSpec) -> _Material:
-    from labwm.data.catalogue import load_table
-    from labwm.data.measurements import labels_from_table, measurements_from_table
+    from labwm.data.assay import read_assay
     from labwm.data.protocols import load_labels, load_protocol
 
     protocol = load_protocol(spec.protocol)
+    modelling.require_policy(spec.policy, protocol)
     lab = protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     _refuse_unusable(protocol)
     labels = load_labels(spec.protocol)
@@ -120,12 +120,20 @@ def _gather(spec: CampaignSpec) -> _Material:
         pool = candidates(protocol, limit=POOL_LIMIT, seed=spec.seed)
         return _Material(protocol, _refuse_empty(pool), None, labels)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
-    source = load_table(spec.data)
-    table, _ = measurements_from_table(source, protocol, origin=origin)
-    pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
-    for name, known in labels_from_table(source, protocol).items():
+    assay = read_assay(spec.data, protocol, origin=origin)
+    if lab == "virtual":
+        modelling.require_learnable(observations_from(protocol, assay.measurements))
+    rows = [measurement.conditions for measurement in assay.measurements]
+    pool = _refuse_empty(pool_of(questions_from(protocol, rows)))
+    for name, known in assay.labels.items():
         labels[name] = labels.get(name, {}) | known
-    return _Material(with_levels(protocol, pool), _refuse_empty(pool), table, labels)
+    return _Material(
+        with_levels(protocol, pool),
+        pool,
+        assay.measurements,
+        labels,
+        assay.curation.text(),
+    )
 
 
 def _refuse_unusable(protocol: Protocol) -> None:

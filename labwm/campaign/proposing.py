@@ -4,6 +4,7 @@ Identifiers follow from the idempotency key: a request that is sent twice, one a
 other or at once, stores nothing twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.access import require
@@ -20,6 +21,7 @@ from labwm.campaign.screening import Verdict, screen
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import ConflictError, DuplicateError, NotFoundError, suggest
 from labwm.schema import (
+    CampaignState,
     Candidate,
     Conditions,
     ModelCard,
@@ -35,9 +37,12 @@ from labwm.schema import (
     SubmitRequest,
     sha256_of,
 )
+from labwm.store import EventView
 from labwm.store.chain import Json
 
 _POLICY_VERSION = "1"
+_ATTEMPTS = 50
+"""Each one fails only because another writer's succeeded."""
 
 
 def propose(request: ProposeRequest, *, principal: Principal) -> ProposeAnswer:
@@ -55,6 +60,10 @@ def propose(request: ProposeRequest, *, principal: Principal) -> ProposeAnswer:
     screened, card = _screen_all(_Asked(situation, request, principal))
     answer = ProposeAnswer(proposals=tuple(screened))
     with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
+        # The same request may have been stored since: its answer is the one.
+        raced = _receipt_among(w.events("agent.proposed"), request, principal)
+        if isinstance(raced, ProposeAnswer):
+            return raced
         if card:
             w.add_model_card(card)
         w.add_predictions([one.prediction for one in screened if one.prediction])
@@ -68,15 +77,42 @@ def submit(request: SubmitRequest, *, principal: Principal) -> SubmitAnswer:
 
     Raises:
         NotFoundError: If a proposal is unknown.
-        ConflictError: If one was held by screening, is queued already, or the budget
-            does not allow so many.
+        ConflictError: If one was held by screening, is queued already, the budget
+            does not allow so many, or the campaign is closed.
         DuplicateError: If the idempotency key was used with other content.
     """
     require(principal, Scope.SUBMIT)
     store = books()
-    if isinstance(earlier := _earlier(store, request, principal), SubmitAnswer):
-        return earlier
+    for _ in range(_ATTEMPTS):
+        seen = store.ledger.last_event(request.campaign_id)
+        if isinstance(earlier := _earlier(store, request, principal), SubmitAnswer):
+            return earlier
+        try:
+            answer = _queue(store, request)
+        except ConflictError:
+            # The other writer may have been this very request: then it has its answer.
+            if store.ledger.last_event(request.campaign_id) == seen:
+                raise
+            continue
+        with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
+            # What was decided from holds only while nobody wrote in between.
+            if w.last_event() == seen:
+                w.event("agent.submitted", _receipt(request, principal, answer))
+                return answer
+    raise ConflictError(
+        "A request is answered by how the campaign stands; it changed "
+        f"{_ATTEMPTS} times meanwhile. Send the same request again."
+    )
+
+
+def _queue(store: Books, request: SubmitRequest) -> SubmitAnswer:
+    """Return the answer to a request, from how the campaign stands now."""
     situation = read_situation(store, request.campaign_id)
+    if store.ledger.campaign(request.campaign_id).state is not CampaignState.OPEN:
+        raise ConflictError(
+            f"Only an open campaign measures; {request.campaign_id!r} is closed. Open "
+            "another one."
+        )
     queued = {p.id for p in queued_proposals(store, situation)}
     _refuse_unready(store, request, queued)
     n_left = situation.n_left - len(queued) - len(request.proposal_ids)
@@ -86,14 +122,11 @@ def submit(request: SubmitRequest, *, principal: Principal) -> SubmitAnswer:
             f"{len(queued)} are queued; got {len(request.proposal_ids)}. Submit "
             "fewer, or ask for a larger budget."
         )
-    answer = SubmitAnswer(
+    return SubmitAnswer(
         queued=request.proposal_ids,
         n_left=n_left,
         needs_approval=needs_approval(situation),
     )
-    with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
-        w.event("agent.submitted", _receipt(request, principal, answer))
-    return answer
 
 
 @dataclass(frozen=True)
@@ -208,7 +241,14 @@ def _earlier(
     """Return the answer to the same request sent before under this key."""
     kind = "proposed" if isinstance(request, ProposeRequest) else "submitted"
     store.ledger.campaign(request.campaign_id)
-    for event in store.ledger.events(request.campaign_id, kind=f"agent.{kind}"):
+    found = store.ledger.events(request.campaign_id, kind=f"agent.{kind}")
+    return _receipt_among(found, request, principal)
+
+
+def _receipt_among(
+    events: Sequence[EventView], request: Request, principal: Principal
+) -> ProposeAnswer | SubmitAnswer | None:
+    for event in events:
         receipt = Receipt.model_validate(event.body)
         key = (principal.name, request.idempotency_key)
         if (receipt.principal, receipt.idempotency_key) != key:

@@ -48,6 +48,8 @@ class Opening(Record):
     table_object: Sha256 | None
     labels_object: Sha256
     """Names of molecules: parameter to SMILES to name."""
+    curation: str = ""
+    """What curating its table found, to read; empty without a table."""
     opened_by: str
     opened_at: AwareDatetime
 
@@ -177,6 +179,14 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
     )
+
+
+def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
+    """Return the table that a campaign was opened with; nothing if it had none."""
+    if opening.table_object is None:
+        return ()
+    rows = json.loads(books.objects.get(opening.table_object))
+    return tuple(Measurement.model_validate(row) for row in rows)
 
 
 def pool_bytes(pool: Questions) -> bytes:

@@ -12,13 +12,12 @@ from labwm.schema import (
     CampaignState,
     CampaignStatus,
     CampaignSummary,
-    Goal,
-    Measurement,
     MeasurementPage,
     Objective,
     Status,
     WaitsFor,
 )
+from labwm.world_model.reward import utility
 
 
 def status(campaign_id: str) -> CampaignStatus:
@@ -111,15 +110,7 @@ def _best(situation: Situation, objective: Objective) -> Best | None:
     ]
     if not usable:
         return None
-
-    def worth(pair: tuple[Measurement, float]) -> float:
-        if objective.goal is Goal.MAXIMISE:
-            return pair[1]
-        if objective.goal is Goal.MINIMISE:
-            return -pair[1]
-        return -abs(pair[1] - (objective.target or 0.0))
-
-    measurement, value = max(usable, key=worth)
+    measurement, value = max(usable, key=lambda pair: utility(objective, pair[1]))
     return Best(
         readout=objective.readout,
         goal=objective.goal.value,

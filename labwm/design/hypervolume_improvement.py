@@ -57,20 +57,27 @@ def pareto(points: Floats) -> Floats:
 
 def reference_and_scale(state: State, known: Floats) -> tuple[Floats, Floats]:
     """Return where hypervolume counts from and each utility's spread, length `k`."""
-    seen = known
-    if len(seen) == 0:
-        seen = utilities(state.protocol, state.observed.values)
-        seen = seen[~np.isnan(seen).any(axis=1)]
-    front = pareto(seen)
-    spread = np.ptp(front, axis=0)
-    spread = np.where(spread > 0, spread, np.maximum(np.ptp(seen, axis=0), 1e-12))
+    corner, spread = _corner_and_spread(state, known)
     # A tenth below the front's worst corner, so that its ends count too.
-    reference = front.min(axis=0) - 0.1 * spread
+    reference = corner - 0.1 * spread
     for j, objective in enumerate(state.protocol.objectives):
         declared = reference_utility(objective)
         if declared is not None:
             reference[j] = declared
     return reference, spread
+
+
+def _corner_and_spread(state: State, known: Floats) -> tuple[Floats, Floats]:
+    measured = utilities(state.protocol, state.observed.values)
+    seen = known if len(known) else measured[~np.isnan(measured).any(axis=1)]
+    if len(seen) == 0:
+        # No experiment gave a number for every objective: each stands by itself.
+        low, high = np.nanmin(measured, axis=0), np.nanmax(measured, axis=0)
+        return low, np.maximum(high - low, 1e-12)
+    front = pareto(seen)
+    spread = np.ptp(front, axis=0)
+    spread = np.where(spread > 0, spread, np.maximum(np.ptp(seen, axis=0), 1e-12))
+    return front.min(axis=0), spread
 
 
 def _improvement(state: State, reference: Floats, scale: Floats) -> Improvement:
@@ -87,7 +94,7 @@ def _batch(
     reasons = improvement_reasons(state, ready, chosen, share)
     return Batch(
         choices=tuple(
-            Choice(int(row), reason, gain(log_gain), None)
+            Choice(int(row), reason, gain(log_gain), 1.0)
             for row, reason, log_gain in zip(
                 chosen.rows, reasons, chosen.log_gain, strict=True
             )

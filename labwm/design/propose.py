@@ -10,6 +10,7 @@ from labwm.design.space_filling import space_filling
 from labwm.design.state import Batch, State
 from labwm.design.thompson import thompson
 from labwm.errors import InvalidInputError, NotFoundError, suggest
+from labwm.schema import Protocol
 
 Policy = Callable[[State, int], Batch]
 """Chooses at most so many rows of the state's pool; pure in its arguments."""
@@ -31,6 +32,8 @@ POLICIES: dict[str, Policy] = {
     "space_filling": space_filling,
     "thompson": thompson,
 }
+_FOR_SEVERAL = {"expected_improvement": False, "hypervolume_improvement": True}
+"""Policies for one objective only, or for several only."""
 
 
 def propose(state: State, *, n: int, policy: str = "default") -> Batch:
@@ -59,14 +62,23 @@ def propose(state: State, *, n: int, policy: str = "default") -> Batch:
     return POLICIES[policy](state, n)
 
 
-def require_policy(policy: str) -> None:
-    """Refuse an unknown policy before any work.
+def require_policy(policy: str, protocol: Protocol | None = None) -> None:
+    """Refuse an unknown policy, or one that does not fit, before any work.
 
     Raises:
         NotFoundError: If no policy has that name.
+        InvalidInputError: If it takes another number of objectives than the protocol's.
     """
     if policy not in POLICIES:
         raise NotFoundError(
             f"A policy is known by its name; got {policy!r}. "
             f"{suggest(policy, POLICIES)}"
+        )
+    if protocol is None or policy not in _FOR_SEVERAL:
+        return
+    if _FOR_SEVERAL[policy] != (len(protocol.objectives) > 1):
+        wanted = "two objectives or more" if _FOR_SEVERAL[policy] else "one objective"
+        raise InvalidInputError(
+            f"{policy} takes {wanted}; the protocol {protocol.name!r} has "
+            f"{len(protocol.objectives)}. Use default, which takes any number."
         )

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labwm.errors import NotEnoughDataError
 from labwm.evaluation.campaign_record import CampaignRecord, Outcomes
 from labwm.evaluation.canvas import with_unit
-from labwm.evaluation.hypervolume import hypervolume
 from labwm.evaluation.lookup import lookup_from
 from labwm.evaluation.random_band import best_band, hypervolume_band
 from labwm.evaluation.yardstick import Yardstick, yardstick_of
 from labwm.schema import Goal
+from labwm.world_model.hypervolume import hypervolume
 from labwm.world_model.reward import reference_utility
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,11 @@ def progress_of(record: CampaignRecord, outcomes: Outcomes) -> CampaignProgress:
     t = len(outcomes.experiments)
     if record.table is None:
         return _alone(record, outcomes)
-    yardstick = yardstick_of(lookup_from(record.protocol, record.table), n_max=t)
+    try:
+        yardstick = yardstick_of(lookup_from(record.protocol, record.table), n_max=t)
+    except NotEnoughDataError:
+        # A pool that says nothing about random search: the campaign is still told.
+        return _alone(record, outcomes)
     if yardstick.has_one_objective:
         return _best(record, outcomes, yardstick)
     return _volume(outcomes, yardstick)
@@ -92,7 +97,8 @@ def _alone(record: CampaignRecord, outcomes: Outcomes) -> CampaignProgress:
         sign = 1.0 if record.protocol.objectives[0].goal is Goal.MAXIMISE else -1.0
         reached = sign * _running_best(outcomes.utilities[:, 0])
         return CampaignProgress(reached, _best_label(record))
-    reference = np.nanmin(outcomes.utilities, axis=0)
+    reference = np.fmin.reduce(outcomes.utilities, axis=0)
+    reference = np.where(np.isnan(reference), 0.0, reference)
     for j, objective in enumerate(record.protocol.objectives):
         declared = reference_utility(objective)
         reference[j] = reference[j] if declared is None else declared

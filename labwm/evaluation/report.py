@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from labwm.evaluation.campaign_progress import progress_of
+from labwm.evaluation.campaign_progress import CampaignProgress, progress_of
 from labwm.evaluation.campaign_record import (
     CampaignRecord,
     outcomes_of,
@@ -27,6 +27,7 @@ from labwm.evaluation.report_tables import (
     coverage_rows,
     failure_rows,
     headline,
+    molecules_png,
     provenance_rows,
     round_tables,
 )
@@ -84,14 +85,17 @@ def make_report(record: CampaignRecord) -> ReportFiles:
         images["calibration"] = calibration_plot(stated)
     noise = _noise_images(record)
     images |= noise
+    best = best_cards(record, outcomes)
+    if (molecules := molecules_png(best)) is not None:
+        images["best_molecules"] = molecules
     page = _template().render(
         name=record.name,
         title=record.protocol.title or record.protocol.name,
         headline=headline(record, outcomes, progress, stated),
         asked=asked_rows(record),
-        progress_note=_progress_note(record),
+        progress_note=_progress_note(record, progress),
         has_front=has_front,
-        best=best_cards(record, outcomes),
+        best=best,
         coverage=coverage_rows(stated) if stated is not None else [],
         failures=failure_rows(outcomes),
         has_noise=bool(noise),
@@ -121,9 +125,17 @@ def _figure(image: bytes, text: str) -> Markup:
     ).format(text, data)
 
 
-def _progress_note(record: CampaignRecord) -> str:
+def _progress_note(record: CampaignRecord, progress: CampaignProgress) -> str:
     if record.table is None:
-        return "No table of the whole pool is known, so random search is not drawn."
+        why = f" ({record.no_table})" if record.no_table else ""
+        return (
+            f"No table of the whole pool is known{why}, so random search is not drawn."
+        )
+    if progress.expected is None:
+        return (
+            f"{record.table_name} holds too few numbers to compute what random search "
+            "reaches, so it is not drawn."
+        )
     return (
         f"Random search's expectation and band are computed from {record.table_name}: "
         f"{len(record.table)} measurements of the pool, none of which the campaign saw."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm.evaluation.hypervolume import hypervolume, is_on_front
+from labwm.errors import NotEnoughDataError
 from labwm.evaluation.lookup import Lookup
 from labwm.evaluation.random_expectation import (
     expected_best,
@@ -18,6 +18,7 @@ from labwm.evaluation.random_expectation import (
     hypervolume_by_drawing,
 )
 from labwm.schema import Goal, Objective
+from labwm.world_model.hypervolume import hypervolume, is_on_front
 from labwm.world_model.reward import reference_utility
 
 Floats = NDArray[np.float64]
@@ -71,7 +72,12 @@ class Yardstick:
 
 
 def yardstick_of(lookup: Lookup, *, n_max: int) -> Yardstick:
-    """Measure a table, for campaigns of at most `n_max` experiments."""
+    """Measure a table, for campaigns of at most `n_max` experiments.
+
+    Raises:
+        NotEnoughDataError: With several objectives, if no row is above the reference in
+            all of them: there is no hypervolume to have a share of.
+    """
     utilities = lookup.utilities
     worst = np.nanmin(utilities, axis=0)
     failed = np.asarray(np.isnan(utilities).any(axis=1))
@@ -115,6 +121,12 @@ def _of_several(
         declared = reference_utility(objective)
         reference[j] = reference[j] if declared is None else declared
     whole = hypervolume(utilities, reference)
+    if not whole > 0:
+        raise NotEnoughDataError(
+            "Progress on several objectives needs a row above the reference in all of "
+            f"them; got {len(utilities)} rows of which none is. Check the objectives' "
+            "`reference` and whether the readouts vary."
+        )
     if utilities.shape[1] == 2:
         random = expected_hypervolume(utilities, reference, n_max) / whole
     else:

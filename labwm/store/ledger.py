@@ -17,7 +17,7 @@ from labwm.schema import (
     StoredPrediction,
 )
 from labwm.store import datasets, leases, observations, principals, queries
-from labwm.store.chain import Author, utc_now
+from labwm.store.chain import Author, Json, utc_now
 from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
 from labwm.store.opening import open_campaign, store_protocol
@@ -82,8 +82,9 @@ class Ledger:
         *,
         origins: Collection[Origin],
         actor: str,
+        prepared: tuple[str, Json] | None = None,
     ) -> CampaignView:
-        """Store a campaign, its protocol, its data set and the first event.
+        """Store a campaign, its protocol, its data set and its first events.
 
         The same again returns what is stored: a start that was cut off can be
         repeated.
@@ -94,6 +95,8 @@ class Ledger:
             protocol: What an experiment is.
             origins: Origins of observations that its data set admits.
             actor: Principal that opens it.
+            prepared: Kind and body of an event of the caller's own that belongs to the
+                opening: no campaign is ever without it.
 
         Raises:
             DuplicateError: If the name is taken by another campaign, or the protocol's
@@ -101,7 +104,11 @@ class Ledger:
         """
         with self._writing() as connection:
             author = Author(campaign_id, actor, None, utc_now(connection))
-            open_campaign(connection, author, spec, protocol, frozenset(origins))
+            is_new = open_campaign(
+                connection, author, spec, protocol, frozenset(origins)
+            )
+            if is_new and prepared is not None:
+                Writer(connection, author).event(*prepared)
         return self.campaign(campaign_id)
 
     def add_dataset(
@@ -185,6 +192,11 @@ class Ledger:
         """Return a stored protocol, or raise NotFoundError."""
         with self._reading() as connection:
             return queries.protocol(connection, name, version)
+
+    def last_event(self, campaign_id: str) -> int:
+        """Return the number of the campaign's last event, -1 where there is none."""
+        with self._reading() as connection:
+            return queries.last_event(connection, campaign_id)
 
     def events(
         self, campaign_id: str, *, kind: str | None = None, after: int = -1

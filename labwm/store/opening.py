@@ -57,8 +57,8 @@ def open_campaign(
     spec: CampaignSpec,
     protocol: Protocol,
     origins: frozenset[Origin],
-) -> None:
-    """Store a campaign with everything that its first step needs.
+) -> bool:
+    """Store a campaign with everything that its first step needs; False if it was.
 
     Raises:
         DuplicateError: If the name is taken by another campaign.
@@ -66,7 +66,7 @@ def open_campaign(
     digest = store_protocol(connection, protocol)
     body = opening_body(spec, digest, origins)
     if _is_open_already(connection, author.campaign_id, body):
-        return
+        return False
     row = {
         "id": author.campaign_id,
         "spec": spec.canonical_json().decode(),
@@ -83,6 +83,7 @@ def open_campaign(
     datasets.declare(connection, author.campaign_id, origins, actor=author.actor)
     append_event(connection, author, "opened", body)
     begin(connection, author, CAMPAIGN, [(author.campaign_id,)])
+    return True
 
 
 def _is_open_already(connection: Connection, campaign_id: str, body: Json) -> bool:

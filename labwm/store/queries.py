@@ -119,6 +119,13 @@ def campaign_events(
     )
 
 
+def last_event(connection: Connection, campaign_id: str) -> int:
+    """Return the number of the last event, -1 where there is none."""
+    query = select(func.max(events.c.seq)).where(events.c.campaign_id == campaign_id)
+    found = connection.execute(query).scalar_one()
+    return -1 if found is None else found
+
+
 def head_sha256(connection: Connection, campaign_id: str) -> str:
     """Return the digest of the last event."""
     query = (

@@ -15,7 +15,7 @@ from labwm.schema import (
     Proposal,
     StoredPrediction,
 )
-from labwm.store import content, datasets, observations, reserving
+from labwm.store import content, datasets, observations, queries, reserving
 from labwm.store.chain import Author, Json, append_event
 from labwm.store.machines import (
     APPROVAL,
@@ -28,6 +28,7 @@ from labwm.store.machines import (
 )
 from labwm.store.moves import begin, move
 from labwm.store.tables import batches, jobs, wells
+from labwm.store.views import EventView
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class Writer:
                 f"itself; got {kind!r}. Choose another kind."
             )
         return append_event(self.connection, self.author, kind, body)
+
+    def last_event(self) -> int:
+        """Return the number of the last event, as this transaction sees it."""
+        return queries.last_event(self.connection, self.author.campaign_id)
+
+    def events(self, kind: str) -> tuple[EventView, ...]:
+        """Return the events of one kind, as this transaction sees them."""
+        return queries.campaign_events(
+            self.connection, self.author.campaign_id, kind=kind, after=-1
+        )
 
     def add_predictions(self, predictions: Sequence[StoredPrediction]) -> None:
         """Append what a model expects, before the results are known."""

@@ -23,6 +23,10 @@ MIN_ROWS: Final = {"default": 5, "explore": 2}
 """Fewer values than these are not learnt from: a search may begin sooner, because its
 prior is stronger."""
 
+LARGEST: Final = 1e100
+SMALLEST: Final = 1e-100
+"""Sizes beyond which a sum of squares would overflow, or be zero."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -122,9 +126,17 @@ def require_rows(rows: Rows, readout: str, recipe: str) -> None:
     """Refuse a readout with fewer known values than a recipe learns from.
 
     Raises:
-        NotEnoughDataError: If fewer than `MIN_ROWS` of the recipe are known.
+        NotEnoughDataError: If fewer than `MIN_ROWS` of the recipe are known, or their
+            squares could not be numbers.
     """
     least = MIN_ROWS[recipe]
+    largest = float(np.max(np.abs(rows.values), initial=0.0))
+    if largest > LARGEST or 0.0 < largest < SMALLEST:
+        raise NotEnoughDataError(
+            f"A Gaussian process learns from numbers of {SMALLEST:g} to {LARGEST:g} in "
+            f"size; got {largest:g} of {readout!r}. Declare the readout in another "
+            "unit, or correct the value."
+        )
     if len(rows.values) < least:
         raise NotEnoughDataError(
             f"A Gaussian process needs at least {least} measured values; got "

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from labwm.data.keep import read_zarr
+from labwm.data.protocols import load_protocol
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "xarray", "rdkit", "prefect", "pandas", "matplotlib", "sqlalchemy")
@@ -269,6 +271,22 @@ def test_shipped_protocols_and_the_catalogue_are_listed(desk):
     assert json.loads(desk.do("protocol", "schema"))["properties"]["parameters"]
 
 
+def test_a_table_is_imported_curated_and_kept_with_its_units(desk):
+    said = desk.do(
+        *("data", "import", "table.csv", "--protocol", "free.yaml"),
+        *("--output", "kept.zarr", "--json", "reports.json"),
+    )
+    reports = json.loads((desk.folder / "reports.json").read_text())
+    n = reports["imported"]["n_rows"]
+    assert reports["curation"]["n_measurements"] == n > 0
+    assert f"{n} measurements" in said
+    kept = read_zarr(desk.folder / "kept.zarr")
+    assert int((kept["_row"] >= 0).sum()) == n
+    protocol = load_protocol(desk.folder / "free.yaml")
+    for readout in protocol.readouts:
+        assert kept[readout.name].attrs.get("units") == readout.unit
+
+
 def test_a_bench_writes_the_long_table(desk):
     desk.do(
         *("bench", "optimize", *TABLE, "--protocol", "free.yaml", "--policy", "random"),
@@ -284,7 +302,8 @@ def test_a_bench_writes_the_long_table(desk):
 
 def test_labs_are_listed_checked_and_worked(desk):
     assert "replay" in desk.do("lab", "list")
-    assert "replay" in desk.do("lab", "check", "replay")
+    for name in ("replay", "virtual", "xtb"):
+        assert "dedup_by_key: yes" in desk.do("lab", "check", name)
     assert "0 experiments done" in desk.do("lab", "work", "replay")
 
 

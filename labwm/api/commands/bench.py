@@ -128,8 +128,8 @@ def material(
     Raises:
         InvalidInputError: If no protocol is named and the catalogue knows none.
     """
-    from labwm.data.catalogue import catalogue, load_table
-    from labwm.data.measurements import measurements_from_table
+    from labwm.data.assay import read_assay
+    from labwm.data.catalogue import catalogue
     from labwm.data.protocols import load_protocol
 
     entry = catalogue().get(data)
@@ -141,9 +141,9 @@ def material(
             f"init {data} --target COLUMN`."
         )
     rules = load_protocol(name)
-    measurements, report = measurements_from_table(load_table(data), rules)
-    side.print(report.text(), markup=False)
-    return rules, measurements
+    assay = read_assay(data, rules)
+    side.print(assay.text(), markup=False)
+    return rules, assay.measurements
 
 
 def _progress() -> Progress:

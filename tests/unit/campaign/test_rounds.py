@@ -150,3 +150,18 @@ def test_the_chain_is_whole_after_a_campaign(spec: CampaignSpec):
     move_until_it_waits("boil")
     (line,) = campaign.verify_database()
     assert "agree" in line
+
+
+def test_every_proposal_stores_what_learning_from_it_later_needs(spec: CampaignSpec):
+    campaign.open_campaign(spec.model_copy(update={"policy": "random", "budget": 12}))
+    move_until_it_waits("boil")
+    first, _, last = campaign.status("boil").batches
+    for rank, proposal in enumerate((*first.proposals, *last.proposals)):
+        assert (proposal.policy, proposal.policy_version) == ("random", "1")
+        assert len(proposal.pool_sha256) == len(proposal.data_sha256) == 64
+        assert proposal.rank == rank % 4
+    # Four of 40 candidates; four of the 32 that are left after two rounds.
+    assert {p.propensity for p in first.proposals} == {0.1}
+    assert {p.propensity for p in last.proposals} == {0.125}
+    # Random needs no model; the prediction is stored with its proposals all the same.
+    assert all(p.prediction_id for p in last.proposals)
