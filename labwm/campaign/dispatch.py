@@ -39,6 +39,16 @@ def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
 
 
+def settles_doubt(lab: str) -> bool:
+    """Can a job in doubt at this lab be settled without a person?
+
+    Raises:
+        NotFoundError: If no lab has this name.
+    """
+    can = capabilities_of(lab)
+    return can.dedup_by_key or (can.query_by_key and can.refuse_key)
+
+
 def lab_of(books: Books, situation: Situation) -> Lab:
     """Build the lab of a campaign from what is stored; the same after any crash."""
     opening = situation.opening
