@@ -13,10 +13,9 @@ doubt; a connection that was never made does not.
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from labwm.errors import (
@@ -38,6 +37,9 @@ from labwm.schema import (
     Problem,
     WellResult,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 CAPABILITIES: Final = Capabilities(
     dedup_by_key=True,
@@ -185,8 +187,10 @@ class HttpLab:
 
     def _ask(
         self, method: str, key: str, more: str = "", *, body: object = None
-    ) -> httpx.Response:
+    ) -> "httpx.Response":
         """Send one request and return its answer, or raise what it says."""
+        import httpx  # only here: every process of a campaign imports this room
+
         address = f"{self.url.rstrip('/')}/v1/jobs/{key}{more}"
         headers = {"Authorization": f"Bearer {self._secret()}"}
         try:
@@ -208,7 +212,7 @@ class HttpLab:
             return answer
         raise self._refusal(method, key, answer)
 
-    def _refusal(self, method: str, key: str, answer: httpx.Response) -> Exception:
+    def _refusal(self, method: str, key: str, answer: "httpx.Response") -> Exception:
         if answer.status_code in {401, 403}:
             return UnavailableError(
                 f"A lab accepts the key in ${self.key_variable}; {self.url} answered "
@@ -252,7 +256,7 @@ class HttpLab:
         return secret
 
 
-def _read(kind: type[Answer], answer: httpx.Response, key: str) -> Answer:
+def _read(kind: type[Answer], answer: "httpx.Response", key: str) -> Answer:
     try:
         return kind.model_validate_json(answer.content)
     except ValidationError as error:
