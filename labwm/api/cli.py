@@ -64,6 +64,7 @@ _COMMANDS: Final = {
         _Command("list", "labs:list_all", "List the labs."),
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
+        _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
     ),
     "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
     "key": (

@@ -7,30 +7,46 @@ to refuse the key before anything new exists; any other waits for a person.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from labwm import settings
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError
+from labwm.errors import InDoubtError, LabError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
+from labwm.labs.replay import replay_lab
 from labwm.labs.spool import CAPABILITIES
-from labwm.schema import Job, JobState, Measurement, Origin, WellResult
+from labwm.schema import Job, JobState, Measurement, Origin, Protocol, WellResult
 from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
+ServedLab = ComputingLab
+"""A lab of this machine that a server speaks for; doors know it by this name."""
 
 _ENDED = {JobState.FINISHED, JobState.FAILED, JobState.CANCELLED}
 
 
-def origin_of(lab: str) -> Origin:
+def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     """Return the origin of everything that a lab of this name returns.
 
     Raises:
         NotFoundError: If no lab has this name.
+        ProtocolError: If the protocol lacks what the lab needs to be reached.
     """
-    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab)
+    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
+
+
+def settles_doubt(lab: str) -> bool:
+    """Can a job in doubt at this lab be settled without a person?
+
+    Raises:
+        NotFoundError: If no lab has this name.
+    """
+    can = capabilities_of(lab)
+    return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
 def lab_of(books: Books, situation: Situation) -> Lab:
@@ -67,6 +83,13 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
         with lease.write(books) as w:
             w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        # Not sent, but stored as if it were: the same key settles that too.
+        with lease.write(books) as w:
+            w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
+        raise InDoubtError(str(error)) from error
     except LabError as error:
         with lease.write(books) as w:
             w.move_job(
@@ -78,7 +101,20 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
 
 
 def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
-    """Settle a job whose acknowledgement was lost; None if a person must."""
+    """Settle a job whose acknowledgement was lost; None if a person must.
+
+    Raises:
+        InDoubtError: If the lab gives no answer now either.
+    """
+    try:
+        return _settle(books, lease, lab, job)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        raise InDoubtError(str(error)) from error
+
+
+def _settle(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
         answer = lab.submit(job)
@@ -111,7 +147,20 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
 
 
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
-    """Let a computing lab work, take in every result, and return the job's state."""
+    """Let a computing lab work, take in every result, and return the job's state.
+
+    A lab that does not answer now is one that is still working.
+    """
+    try:
+        return _gather(books, lease, lab, job, say=say)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        say(f"round {job.round}: {error}")
+        return JobState.RUNNING
+
+
+def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
     if isinstance(lab, ComputingLab):
         n_done = lab.status(key).n_done
@@ -123,6 +172,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
+    else:
+        _take_in_late(books, lease, lab, job)
     _take_in(books, lease, lab, job)
     state = lab.status(key).state
     if state in _ENDED:
@@ -130,6 +181,15 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
     return state
+
+
+def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
+    """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
+    for past in rounds_of(books, now.campaign_id):
+        if past.key == now.submission_key or not past.has_ended:
+            continue
+        if lab.status(past.key).state is not JobState.UNKNOWN:
+            _take_in(books, lease, lab, past.job)
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
@@ -162,6 +222,33 @@ def _show(result: WellResult) -> str:
         for name, value in result.readouts.items()
     ]
     return ", ".join(shown)
+
+
+def served_lab(protocol_name: str, data: str, folder: Path) -> ServedLab:
+    """Build the lab that a reference server speaks for: it plays a table.
+
+    Args:
+        protocol_name: The protocol of the campaigns that will send jobs.
+        data: Catalogue name or file of the table, as for a campaign.
+        folder: Where it keeps its jobs.
+
+    Raises:
+        InvalidInputError: If protocol or table break a rule.
+        NotFoundError: If there is no such protocol or table.
+    """
+    from labwm.data.assay import read_assay
+    from labwm.data.protocols import load_protocol
+    from labwm.space.questions import questions_from
+    from labwm.space.space import pool_of, with_levels
+
+    protocol = load_protocol(protocol_name)
+    assay = read_assay(data, protocol, origin=Origin.REPLAYED)
+    # As a campaign opened on this table does: both follow one protocol.
+    rows = [measurement.conditions for measurement in assay.measurements]
+    pool = pool_of(questions_from(protocol, rows))
+    return replay_lab(
+        folder, with_levels(protocol, pool), assay.measurements, name="http"
+    )
 
 
 def list_labs() -> tuple[str, ...]:

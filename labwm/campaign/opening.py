@@ -47,6 +47,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     Raises:
         DuplicateError: If the name is taken with another specification, or the
             protocol's version is stored with other content.
+        NotFoundError: If no policy has that name.
         InvalidInputError: If protocol, data or pool break a rule; nothing is stored.
     """
     require(principal, Scope.SUBMIT)
@@ -61,7 +62,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         protocol_version=material.protocol.version,
         protocol_sha256=material.protocol.digest(),
         lab=lab,
-        origin=origin_of(lab),
+        origin=origin_of(lab, material.protocol),
         uid=uuid.uuid4().hex[:8],
         pool_sha256=material.pool.digest(),
         pool_object=held.objects.put(pool_bytes(material.pool)),

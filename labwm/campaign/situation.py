@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
+from labwm.campaign.forecasts import forecast_errors
 from labwm.errors import NotFoundError
 from labwm.schema import (
     CampaignSpec,
@@ -69,6 +70,8 @@ class Situation:
     round: int
     n_spent: int
     """Experiments that were sent or are approved to be."""
+    forecast_errors: Mapping[str, tuple[float, ...]]
+    """Standardised errors of the predictions stored before, by readout."""
 
     @property
     def spec(self) -> CampaignSpec:
@@ -178,6 +181,7 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         avoided=avoided,
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
+        forecast_errors=forecast_errors(books, campaign_id, measurements),
     )
 
 

@@ -4,6 +4,7 @@ from labwm import settings
 from labwm.campaign.approval import batch_info, needs_approval
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.dispatch import settles_doubt
 from labwm.campaign.learning import calibration, is_failed, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
@@ -74,7 +75,8 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
     if last.approval == "awaiting" and needs_approval(situation):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
-        return WaitsFor.PERSON
+        is_settled = settles_doubt(situation.opening.lab)
+        return WaitsFor.NOTHING if is_settled else WaitsFor.PERSON
     if last.submission in {"accepted", "running"}:
         return WaitsFor.LAB
     return WaitsFor.NOTHING

@@ -89,8 +89,8 @@ def error_for(
     listed = problems_text(problems, n_rows).split("\n", 1)[1]
     return error(
         f"Every row of a table is an experiment of the protocol; {n_lines} of {n_rows} "
-        f"rows of {source} are not:\n{listed}\nCorrect them, or import with a report "
-        "that leaves them out."
+        f"rows of {source} are not:\n{listed}\nCorrect them, or take those rows "
+        "out of the table."
     )
 
 

@@ -79,6 +79,12 @@ def test_every_registered_command_can_be_imported(group, desk):
         (["lab", "check", "no_such_lab"], 3, "not-found"),
         (["serve", "--host", "0.0.0.0"], 2, "invalid-input"),
         (["bench", "optimize", "--data", "table.csv"], 2, "invalid-input"),
+        (
+            ["bench", "optimize", *TABLE, "--protocol", "free.yaml", "--batch", "0"],
+            2,
+            "invalid-input",
+        ),
+        (["data", "describe", "folder/absent.csv"], 3, "not-found"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else None,
 )
@@ -333,3 +339,23 @@ def test_a_first_protocol_is_written_with_its_reasons_and_is_valid(desk):
     unknown = desk.run("protocol", "init", "table.csv", "--target", "yeild")
     assert unknown.returncode == 2
     assert "yield" in unknown.stderr
+
+
+def test_a_budget_beyond_the_table_is_said_and_ends_with_the_table(desk):
+    done = desk.run(
+        *("bench", "optimize", *TABLE, "--protocol", "free.yaml"),
+        *("--policy", "random", "--seeds", "2", "--budget", "99", "--batch", "5"),
+        *("--json", "beyond.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the table answers 16 experiments" in done.stderr
+    found = json.loads((desk.folder / "beyond.json").read_text())
+    assert found["settings"]["budget"] == 16
+    ends = {row["at"] for row in found["rows"] if row["metric"] == "best"}
+    assert ends == {5, 10, 15, 16}
+
+
+def test_a_command_that_fails_leaves_no_empty_result_file(desk):
+    words = ("bench", "optimize", *TABLE, "--protocol", "absent.yaml")
+    assert desk.run(*words, "--json", "left.json").returncode == 8
+    assert not (desk.folder / "left.json").exists()

@@ -61,13 +61,19 @@ def optimize(  # noqa: PLR0913 one argument per flag
     from labwm.evaluation.backtest import Plan
     from labwm.evaluation.optimize import OptimizeSettings, bench_optimize
 
-    plan = Plan(batch or rules.lab.batch_size, budget, n_initial)
+    plan = Plan(rules.lab.batch_size if batch is None else batch, budget, n_initial)
     wanted = OptimizeSettings(plan, tuple(policy), seeds, jobs=jobs)
     with _progress() as shown:
         found = bench_optimize(
             rules, measurements, wanted, data=data, progress=_teller(shown)
         )
     write_json(json, found.to_json())
+    if (most := found.settings.get("budget")) != budget:
+        side.print(
+            f"note: the table answers {most} experiments, fewer than the budget of "
+            f"{budget}; campaigns end there.",
+            markup=False,
+        )
     _show(found, rules)
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from labwm import campaign
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
-from labwm.schema import CampaignSpec, CampaignState, Step, WaitsFor
+from labwm.labs.spool import SpoolLab
+from labwm.schema import CampaignSpec, CampaignState, Job, Step, WaitsFor
 
 
 def move_until_it_waits(campaign_id: str) -> Step:
@@ -84,6 +85,34 @@ def test_a_replay_without_a_table_is_refused_before_anything_is_stored(spec):
     with pytest.raises(InvalidInputError, match="needs a table"):
         campaign.open_campaign(spec.model_copy(update={"data": None}))
     assert campaign.list_campaigns() == ()
+
+
+def test_an_unknown_policy_is_refused_before_anything_is_stored(spec):
+    with pytest.raises(NotFoundError, match="Did you mean 'random'"):
+        campaign.open_campaign(spec.model_copy(update={"policy": "randomm"}))
+    assert campaign.list_campaigns() == ()
+
+
+def test_doctor_finds_a_mirror_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path))
+    assert not [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path / "absent"))
+    (problem,) = [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    assert "LABWM_DATA_MIRROR names a folder" in problem
+
+
+def test_a_job_in_doubt_at_a_lab_that_knows_its_keys_waits_for_nobody(
+    spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+):
+    def break_off(lab: SpoolLab, job: Job) -> None:
+        raise KeyboardInterrupt
+
+    campaign.open_campaign(spec)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SpoolLab, "submit", break_off)
+        campaign.advance("boil")
+    assert campaign.status("boil").summary.waits_for is WaitsFor.NOTHING
+    assert move_until_it_waits("boil").n_measured == 16
 
 
 def test_an_unknown_campaign_is_an_error():
