@@ -5,93 +5,18 @@ Subclass `LabConformance`, give the fixture `kit`, and inherit the tests. A capa
 that a lab does not claim is not tested. Workers and submitters are real processes.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from labwm.errors import DuplicateError, LabError, NotFoundError
-from labwm.labs import ComputingLab, Lab, SpoolLab
 from labwm.schema import (
-    Conditions,
-    Job,
     JobState,
-    Protocol,
     Status,
-    Well,
     WellResult,
 )
 from labwm.testing.faults import kill, killed_at, run, start, wait_until
-from labwm.testing.instruments import counted
-
-KEY = "conformance-0001"
-SLOW = 0.15
-
-
-@dataclass(frozen=True)
-class LabKit:
-    """A lab on a folder of its own, and what it can measure.
-
-    Attributes:
-        open: Opens the lab; every call, in any process, opens the same one. Picklable.
-        protocol: What its jobs are about.
-        conditions: At least five experiments that it can measure.
-        impossible: Conditions that it must refuse at once.
-        failing: Conditions that it accepts and cannot get a value for; or None.
-        folder: Where it keeps its jobs, and a file for notes beside.
-        work: Stands for whoever does the work: does as many wells as it is told, or
-            all, and returns how many. None for labs that compute. Picklable.
-    """
-
-    open: Callable[[], Lab]
-    protocol: Protocol
-    conditions: tuple[Conditions, ...]
-    impossible: Conditions
-    failing: Conditions | None
-    folder: Path
-    work: Callable[[int | None], int] | None = None
-
-    def work_off(self, n_wells: int | None = None) -> int:
-        """Have wells that wait done, all or so many; returns how many were."""
-        if self.work is not None:
-            return self.work(n_wells)
-        return work_some(_computing(self), n_wells)
-
-    @property
-    def log(self) -> Path:
-        """Where the starts and ends of measurements are noted."""
-        return self.folder.with_suffix(".log")
-
-    def slow(self) -> ComputingLab:
-        """Open the lab with its measurements noted, and slow enough to be killed in."""
-        lab = self.open()
-        assert isinstance(lab, SpoolLab)
-        return counted(lab, self.log, SLOW)
-
-    def job(self, key: str = KEY, conditions: tuple[Conditions, ...] = ()) -> Job:
-        """Return a job with one well for each of the conditions, or for all."""
-        wells = [
-            Well(name=f"A{i + 1}", proposal_id=f"proposal-{i}", conditions=row)
-            for i, row in enumerate(conditions or self.conditions)
-        ]
-        return Job(
-            submission_key=key,
-            campaign_id="conformance",
-            round=0,
-            lab=self.open().name,
-            protocol_name=self.protocol.name,
-            protocol_version=self.protocol.version,
-            protocol_sha256=self.protocol.digest(),
-            wells=tuple(wells),
-        )
-
-    def noted(self, what: str) -> Counter[str]:
-        """Count the notes of a kind, `start` or `end`, by well."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return Counter(x.split()[1] for x in lines if x.split()[0] == what)
+from labwm.testing.lab_kit import KEY, LabKit, computing
 
 
 def _submit(kit: LabKit, key: str, answer: Path | None = None) -> None:
@@ -112,32 +37,7 @@ def _work(kit: LabKit) -> None:
 
 
 def _work_at_once(kit: LabKit) -> None:
-    _computing(kit).work()
-
-
-class _EnoughError(Exception):
-    """So many wells were wanted."""
-
-
-def work_some(lab: ComputingLab, n_wells: int | None) -> int:
-    """Let a computing lab finish so many wells, or all; returns how many it did."""
-    n_done = 0
-
-    def count(_: WellResult) -> None:
-        nonlocal n_done
-        n_done += 1
-        if n_done == n_wells:
-            raise _EnoughError
-
-    with suppress(_EnoughError):
-        lab.work(progress=count)
-    return n_done
-
-
-def _computing(kit: LabKit) -> ComputingLab:
-    lab = kit.open()
-    assert isinstance(lab, ComputingLab)
-    return lab
+    computing(kit).work()
 
 
 def claims(kit: LabKit, *names: str) -> None:
@@ -347,7 +247,7 @@ class ComputingLabConformance(LocalLabConformance):
     """For labs on the spool, whose `work` can be watched and killed."""
 
     def test_work_tells_every_well_that_it_finished(self, kit: LabKit):
-        lab = _computing(kit)
+        lab = computing(kit)
         lab.submit(kit.job())
         told: list[WellResult] = []
         assert lab.work(progress=told.append) == len(kit.conditions)
@@ -362,13 +262,13 @@ class ComputingLabConformance(LocalLabConformance):
         assert set(kit.noted("start").values()) == {1}
 
     def test_no_time_left_starts_no_well(self, kit: LabKit):
-        lab = _computing(kit)
+        lab = computing(kit)
         lab.submit(kit.job())
         assert lab.work(limit=0.0) == 0
         assert lab.status(KEY).state is JobState.ACCEPTED
 
     def test_results_appear_while_the_job_runs_and_stay(self, kit: LabKit):
-        lab = _computing(kit)
+        lab = computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done > 0)
@@ -386,12 +286,12 @@ class ComputingLabConformance(LocalLabConformance):
         workers = [start(_work, kit), start(_work, kit)]
         for worker in workers:
             worker.join()
-        _computing(kit).work()
+        computing(kit).work()
         # Both jobs name their wells alike: once for each job.
         assert set(kit.noted("start").values()) == {2}
 
     def test_cancel_keeps_what_was_measured(self, kit: LabKit):
-        lab = _computing(kit)
+        lab = computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done > 0)
@@ -406,7 +306,7 @@ class ComputingLabConformance(LocalLabConformance):
         assert set(kit.noted("end")) == {result.well for result in results}
 
     def test_a_killed_worker_loses_no_result_and_repeats_none(self, kit: LabKit):
-        lab = _computing(kit)
+        lab = computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done >= 2)
@@ -432,7 +332,7 @@ class ComputingLabConformance(LocalLabConformance):
             results = kit.open().collect(KEY)
             assert len(results) >= n_before
             n_before, step = len(results), step + 1
-        lab = _computing(kit)
+        lab = computing(kit)
         assert lab.status(KEY).state is JobState.FINISHED
         assert [r.well for r in lab.collect(KEY)] == ["A1", "A2"]
         assert run(_work_at_once, kit) == 0

@@ -15,10 +15,9 @@ from labwm.space.questions import observations_from
 from labwm.testing.lab_conformance import (
     ComputingLabConformance,
     LabConformance,
-    LabKit,
     LocalLabConformance,
-    work_some,
 )
+from labwm.testing.lab_kit import LabKit, work_some
 from labwm.testing.lab_servers import KEY, serving
 from labwm.testing.linear_model import fit_linear
 from labwm.testing.robot import robot
