@@ -108,11 +108,19 @@ def test_a_job_in_doubt_at_a_lab_that_knows_its_keys_waits_for_nobody(
         raise KeyboardInterrupt
 
     campaign.open_campaign(spec)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(SpoolLab, "submit", break_off)
-        campaign.advance("boil")
+        with pytest.raises(KeyboardInterrupt):
+            campaign.advance("boil")
     assert campaign.status("boil").summary.waits_for is WaitsFor.NOTHING
     assert move_until_it_waits("boil").n_measured == 16
+
+
+def test_every_lab_that_is_listed_can_be_checked():
+    names = [line.partition(":")[0] for line in campaign.list_labs()]
+    assert "virtual" in names
+    for name in names:
+        assert "dedup_by_key: yes" in campaign.check_lab(name)
 
 
 def test_an_unknown_campaign_is_an_error():
