@@ -19,7 +19,15 @@ from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
 from labwm.labs.spool import CAPABILITIES
-from labwm.schema import Job, JobState, Measurement, Origin, Protocol, WellResult
+from labwm.schema import (
+    Capabilities,
+    Job,
+    JobState,
+    Measurement,
+    Origin,
+    Protocol,
+    WellResult,
+)
 from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
@@ -39,13 +47,18 @@ def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
 
 
+def _capabilities(lab: str) -> Capabilities:
+    # The virtual lab is a spool in a room above the registry.
+    return CAPABILITIES if lab == "virtual" else capabilities_of(lab)
+
+
 def settles_doubt(lab: str) -> bool:
     """Can a job in doubt at this lab be settled without a person?
 
     Raises:
         NotFoundError: If no lab has this name.
     """
-    can = capabilities_of(lab)
+    can = _capabilities(lab)
     return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
@@ -264,7 +277,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = CAPABILITIES if name == "virtual" else capabilities_of(name)
+    can = _capabilities(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

@@ -116,6 +116,13 @@ def test_a_job_in_doubt_at_a_lab_that_knows_its_keys_waits_for_nobody(
     assert move_until_it_waits("boil").n_measured == 16
 
 
+def test_every_lab_that_is_listed_can_be_checked():
+    names = [line.partition(":")[0] for line in campaign.list_labs()]
+    assert "virtual" in names
+    for name in names:
+        assert "dedup_by_key: yes" in campaign.check_lab(name)
+
+
 def test_an_unknown_campaign_is_an_error():
     with pytest.raises(NotFoundError, match="nobody"):
         campaign.advance("nobody")
