@@ -1,8 +1,10 @@
 """A campaign from opening to the end of its budget."""
 
+import shutil
+
 import pytest
 
-from labwm import campaign
+from labwm import campaign, settings
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
 from labwm.schema import CampaignSpec, CampaignState, Step, WaitsFor
 
@@ -121,3 +123,19 @@ def test_the_chain_is_whole_after_a_campaign(spec: CampaignSpec):
     move_until_it_waits("boil")
     (line,) = campaign.verify_database()
     assert "agree" in line
+
+
+def test_a_computing_lab_that_lost_its_folder_is_sent_the_same_key_again(
+    spec: CampaignSpec,
+):
+    campaign.open_campaign(spec)
+
+    def lose(line: str) -> None:
+        if "sent to" in line:
+            shutil.rmtree(settings.lab_folder("replay"))
+
+    campaign.advance("boil", progress=lose)
+    (batch,) = campaign.status("boil").batches
+    assert batch.submission == "finished"
+    assert campaign.measurements("boil").total == 4
+    campaign.verify_database()
