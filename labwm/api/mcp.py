@@ -12,11 +12,12 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import ConfigDict, Field, ValidationError, create_model
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 import labwm
 from labwm import campaign
 from labwm.api.access import principal_with, require
+from labwm.api.json_body import refuse_unstorable
 from labwm.api.problems import as_text
 from labwm.errors import LabwmError
 from labwm.schema import (
@@ -144,6 +145,10 @@ def routes_of(server: MCPServer[Any], allowed_hosts: Sequence[str]) -> list[Base
         json_response=True,
         transport_security=security,
     )
+    for route in app.routes:
+        if isinstance(route, Route):
+            # Nothing is ever pushed here: a GET would hold its connection for nothing.
+            route.methods = {"POST"}
     return app.routes
 
 
@@ -234,6 +239,7 @@ def _tool(
 
     def call(**arguments: object) -> Record:
         try:
+            refuse_unstorable(arguments)
             return use_case(request.model_validate(arguments), principal=caller())
         except (LabwmError, ValidationError) as error:
             raise ToolError(as_text(error)) from error

@@ -1,6 +1,5 @@
 """What REST serves under /v1: one handler per use-case, record in, record out."""
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Security
@@ -11,6 +10,7 @@ from labwm import campaign
 from labwm.api.access import caller, require
 from labwm.api.json_body import JsonRoute
 from labwm.errors import InvalidInputError
+from labwm.errors import suggest as nearest
 from labwm.schema import (
     ApprovalRequest,
     BatchInfo,
@@ -143,14 +143,19 @@ def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
     return campaign.decide(request, principal=principal)
 
 
-_SHIPPED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-
-
 def _refuse_paths(spec: CampaignSpec) -> None:
-    # A caller over the network must not make the server read its files.
-    for field, value in (("protocol", spec.protocol), ("data", spec.data)):
-        if value is not None and not _SHIPPED_NAME.fullmatch(value):
+    # A caller over the network must not make the server read its files, which any
+    # name may be: of data, one without an ending in the folder where it was started.
+    from labwm.data.catalogue import catalogue
+    from labwm.data.protocols import list_protocols
+
+    for field, value, known in (
+        ("protocol", spec.protocol, list_protocols()),
+        ("data", spec.data, catalogue()),
+    ):
+        if value is not None and value not in known:
             raise InvalidInputError(
                 f"Over the network a {field} is the name of a shipped one; got "
-                f"{value!r}. Open campaigns on files with `labwm campaign start`."
+                f"{value!r}. {nearest(value, known)} Open campaigns on files with "
+                "`labwm campaign start`."
             )

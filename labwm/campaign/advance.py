@@ -100,7 +100,16 @@ def _work_on(
         return f"round {now.number}: {sent} to {lab.name}", WaitsFor.NOTHING, False
     if state in {"submitting", "in_doubt"}:
         return _settle(store, lease, lab, now)
+    return _gather(store, lease, lab, now, say)
+
+
+def _gather(
+    store: Books, lease: Lease, lab: dispatch.Lab, now: Round, say: Say
+) -> Outcome:
     job_state = dispatch.gather(store, lease, lab, now.job, say=say)
+    if job_state is JobState.UNKNOWN:
+        did = f"round {now.number}: the lab lost {now.key}, which is in doubt now"
+        return did, WaitsFor.NOTHING, False
     if job_state in {JobState.ACCEPTED, JobState.RUNNING}:
         return f"round {now.number}: the lab is working", WaitsFor.LAB, True
     return f"round {now.number}: measured", WaitsFor.NOTHING, False

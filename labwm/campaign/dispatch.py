@@ -19,7 +19,15 @@ from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
 from labwm.labs.spool import CAPABILITIES
-from labwm.schema import Job, JobState, Measurement, Origin, Protocol, WellResult
+from labwm.schema import (
+    Capabilities,
+    Job,
+    JobState,
+    Measurement,
+    Origin,
+    Protocol,
+    WellResult,
+)
 from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
@@ -39,13 +47,18 @@ def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
 
 
+def _capabilities(lab: str) -> Capabilities:
+    # The virtual lab is a spool in a room above the registry.
+    return CAPABILITIES if lab == "virtual" else capabilities_of(lab)
+
+
 def settles_doubt(lab: str) -> bool:
     """Can a job in doubt at this lab be settled without a person?
 
     Raises:
         NotFoundError: If no lab has this name.
     """
-    can = capabilities_of(lab)
+    can = _capabilities(lab)
     return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
@@ -149,7 +162,11 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     """Let a computing lab work, take in every result, and return the job's state.
 
-    A lab that does not answer now is one that is still working.
+    A lab that does not answer now is one that is still working. A computing lab whose
+    folder was lost knows the job no longer: it is in doubt then.
+
+    Raises:
+        LabError: If another lab no longer knows a job that it accepted.
     """
     try:
         return _gather(books, lease, lab, job, say=say)
@@ -162,6 +179,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
+    if lab.status(key).state is JobState.UNKNOWN:
+        return _lost(books, lease, lab, key)
     if isinstance(lab, ComputingLab):
         n_done = lab.status(key).n_done
 
@@ -190,6 +209,19 @@ def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
             continue
         if lab.status(past.key).state is not JobState.UNKNOWN:
             _take_in(books, lease, lab, past.job)
+
+
+def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
+    if not isinstance(lab, ComputingLab):
+        # What it spent is unknown, and its promise to know a key again is broken.
+        raise LabError(
+            f"A lab keeps the jobs that it accepted; {lab.name!r} no longer knows "
+            f"{key!r}. Ask there what became of it; nothing is sent again."
+        )
+    with lease.write(books) as w:
+        reason = "the lab no longer knows the job that it accepted"
+        w.move_job(key, SubmissionState.IN_DOUBT, {"reason": reason})
+    return JobState.UNKNOWN
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
@@ -264,7 +296,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = CAPABILITIES if name == "virtual" else capabilities_of(name)
+    can = _capabilities(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

@@ -172,9 +172,7 @@ def _why(value: Value) -> str:
 
 def _conditions(conditions: Conditions) -> str:
     return ", ".join(
-        f"{name} {value:.4g}"
-        if isinstance(value, float)
-        else f"{name} {_code(str(value))}"
+        f"{name} {_code(value) if isinstance(value, str) else f'{value:.4g}'}"
         for name, value in conditions.items()
     )
 

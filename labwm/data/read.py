@@ -18,6 +18,8 @@ from labwm.units import split_header
 DELIMITERS = (",", ";", "\t", "|")
 WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 MAX_CELL = 10_000_000
+MAX_UNPACKED = 1 << 30
+"""Bytes that a packed table may grow to."""
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
@@ -68,7 +70,8 @@ def read_table(
 def _unpack(path: Path, content: bytes) -> bytes:
     try:
         if path.suffix.lower() == ".gz":
-            return gzip.decompress(content)
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+                return _not_too_large(packed.read(MAX_UNPACKED + 1), path)
         if path.suffix.lower() != ".zip":
             return content
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -79,11 +82,25 @@ def _unpack(path: Path, content: bytes) -> bytes:
                     f"A zipped table is one CSV file in the archive; {path} holds "
                     f"{names[:8]}. Unpack the one you mean."
                 )
-            return archive.read(tables[0])
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            with archive.open(tables[0]) as packed:
+                return _not_too_large(packed.read(MAX_UNPACKED + 1), path)
+    # Of an encrypted file, and of one packed in a way unknown here, the last two.
+    except (
+        *(OSError, EOFError, zlib.error, zipfile.BadZipFile),
+        *(RuntimeError, NotImplementedError),
+    ) as error:
         raise TableError(
             f"A packed table must unpack; {path} does not ({error}). Fetch it again."
         ) from error
+
+
+def _not_too_large(content: bytes, path: Path) -> bytes:
+    if len(content) > MAX_UNPACKED:
+        raise TableError(
+            f"A packed table has at most {MAX_UNPACKED >> 20} MiB when unpacked; "
+            f"{path} has more. Take the rows that you need."
+        )
+    return content
 
 
 def _decode(content: bytes, path: Path) -> tuple[str, str, list[str]]:
@@ -96,7 +113,7 @@ def _decode(content: bytes, path: Path) -> tuple[str, str, list[str]]:
                     f"{path} starts as {encoding} and does not go on so at byte "
                     f"{error.start}. Save it as UTF-8."
                 ) from error
-    if b"\x00" in content[:4096]:
+    if b"\x00" in content:
         raise TableError(
             f"A table is text or a workbook; {path} holds binary bytes. Export it as "
             "CSV or .xlsx."
@@ -109,8 +126,8 @@ def _decode(content: bytes, path: Path) -> tuple[str, str, list[str]]:
 
 
 def _text_rows(text: str, path: Path) -> tuple[Rows, str]:
-    delimiter = _delimiter(text)
     csv.field_size_limit(MAX_CELL)
+    delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: Rows = []
     line = 1
@@ -168,6 +185,7 @@ def _workbook_rows(
             (i, [_cell_text(value) for value in cells])
             for i, cells in enumerate(book[chosen].iter_rows(values_only=True), start=1)
         ]
+        _refuse_formulas_without_result(content, chosen, rows, path)
     finally:
         book.close()
     notes = (
@@ -176,6 +194,35 @@ def _workbook_rows(
         else [f"read the first of {len(book.sheetnames)} sheets, {chosen!r}"]
     )
     return [row for row in rows if any(cell.strip() for cell in row[1])], notes
+
+
+def _refuse_formulas_without_result(
+    content: bytes, sheet: str, rows: Rows, path: Path
+) -> None:
+    # A program that writes formulas without computing them stores no results: their
+    # cells look empty, and the numbers would be lost without a word.
+    import openpyxl
+
+    if all(all(cells) for _, cells in rows):
+        return
+    from openpyxl.utils import get_column_letter
+
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
+    try:
+        written = book[sheet].iter_rows(values_only=True)
+        for (line, cells), formulas in zip(rows, written, strict=True):
+            for column, (cell, formula) in enumerate(
+                zip(cells, formulas, strict=True), start=1
+            ):
+                if not cell and isinstance(formula, str) and formula.startswith("="):
+                    place = f"{get_column_letter(column)}{line}"
+                    raise TableError(
+                        f"A formula is stored with its result; {path} has none for "
+                        f"{formula[:80]!r} in {place}. Open it in Excel and save it, "
+                        "or store the values."
+                    )
+    finally:
+        book.close()
 
 
 def _cell_text(value: object) -> str:

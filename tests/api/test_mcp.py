@@ -168,3 +168,27 @@ def test_the_stdio_server_refuses_to_start_without_a_valid_key(site, settings):
     assert done.returncode == 5
     assert done.stderr.startswith("error[unauthenticated]: ")
     assert done.stdout == ""
+
+
+def test_text_that_no_database_stores_is_refused(site):
+    result = over_http(
+        site,
+        "planner",
+        call(
+            "lab_propose",
+            campaign_id="asking",
+            experiments=[{"solvent": "CCO", "heat": 20}],
+            reason="a \x00 in it",
+            idempotency_key="nul-in-reason",
+        ),
+    )
+    assert result.is_error
+    assert "U+0000" in text_of(result)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_no_connection_is_held_open_for_nothing(site, method):
+    headers = {"Accept": "text/event-stream"}
+    answer = site.http("planner").request(method, "/mcp", headers=headers, timeout=10)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"

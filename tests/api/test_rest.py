@@ -204,3 +204,11 @@ def test_the_openapi_document_in_the_docs_is_the_one_served(site):
     assert site.http(None).get("/v1/openapi.json").json() == document
     # Written by `labwm openapi --file docs/openapi.json`.
     assert (ROOT / "docs" / "openapi.json").read_text() == openapi_json()
+
+
+def test_data_over_the_network_is_no_file_beside_the_server(site):
+    (site.folder / "secret").write_text("TOPSECRET,1\nx,2\n")
+    spec = {"name": "sneaky", "protocol": "direct_arylation", "data": "secret"}
+    answer = site.http("ada").post("/v1/campaigns", json=spec)
+    assert is_problem(answer, 422, "invalid-input")
+    assert "TOPSECRET" not in answer.text

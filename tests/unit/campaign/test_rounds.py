@@ -1,8 +1,10 @@
 """A campaign from opening to the end of its budget."""
 
+import shutil
+
 import pytest
 
-from labwm import campaign
+from labwm import campaign, settings
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
 from labwm.labs.spool import SpoolLab
 from labwm.schema import CampaignSpec, CampaignState, Job, Step, WaitsFor
@@ -116,6 +118,13 @@ def test_a_job_in_doubt_at_a_lab_that_knows_its_keys_waits_for_nobody(
     assert move_until_it_waits("boil").n_measured == 16
 
 
+def test_every_lab_that_is_listed_can_be_checked():
+    names = [line.partition(":")[0] for line in campaign.list_labs()]
+    assert "virtual" in names
+    for name in names:
+        assert "dedup_by_key: yes" in campaign.check_lab(name)
+
+
 def test_an_unknown_campaign_is_an_error():
     with pytest.raises(NotFoundError, match="nobody"):
         campaign.advance("nobody")
@@ -166,3 +175,19 @@ def test_every_proposal_stores_what_learning_from_it_later_needs(spec: CampaignS
     assert {p.propensity for p in last.proposals} == {0.125}
     # Random needs no model; the prediction is stored with its proposals all the same.
     assert all(p.prediction_id for p in last.proposals)
+
+
+def test_a_computing_lab_that_lost_its_folder_is_sent_the_same_key_again(
+    spec: CampaignSpec,
+):
+    campaign.open_campaign(spec)
+
+    def lose(line: str) -> None:
+        if "sent to" in line:
+            shutil.rmtree(settings.lab_folder("replay"))
+
+    campaign.advance("boil", progress=lose)
+    (batch,) = campaign.status("boil").batches
+    assert batch.submission == "finished"
+    assert campaign.measurements("boil").total == 4
+    campaign.verify_database()

@@ -181,3 +181,61 @@ def test_raw_instrument_exports_are_read_or_refused_never_crashed_on(shared, nam
     with contextlib.suppress(TableError):
         table = read_table(path)
     assert table is None or table.n_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("one-long-line.csv", b"x,y\n" + b"a" * 10_000_001 + b",1\n"),
+        ("a-late-nul.csv", b"x,y\n" + b"1,2\n" * 2000 + b"a\x00b,2\n"),
+        ("no-gzip.csv.gz", b"\x1f\x8bnothing"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_words(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=name):
+        read_table(path)
+
+
+def test_a_cell_of_many_characters_is_read(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text('x,y\n"' + "a" * 200_000 + '",1\n')
+    assert len(read_table(path).cells("x")[0]) == 200_000
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".zip"])
+def test_a_packed_table_that_would_fill_the_memory_is_refused(
+    tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr("labwm.data.read.MAX_UNPACKED", 1000)
+    path, text = tmp_path / f"bomb{suffix}", b"x,y\n" + b"1,2\n" * 1000
+    if suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("bomb.csv", text)
+    else:
+        path.write_bytes(gzip.compress(text))
+    with pytest.raises(TableError, match="when unpacked"):
+        read_table(path)
+
+
+def test_an_encrypted_archive_is_refused_with_words(tmp_path):
+    path = tmp_path / "locked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("t.csv", "x,y\n1,2\n")
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the flag of the file, and that of its entry in the directory
+    content[content.find(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(TableError, match="encrypted"):
+        read_table(path)
+
+
+def test_formulas_without_results_are_refused_not_read_as_empty(tmp_path):
+    path = tmp_path / "formulas.xlsx"
+    book = openpyxl.Workbook()
+    for row in (("x", "y"), (1, "=A2*2")):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(TableError, match="=A2"):
+        read_table(path)
