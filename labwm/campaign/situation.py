@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import AwareDatetime
 
@@ -59,14 +59,26 @@ class Situation:
     campaign_id: str
     opening: Opening
     protocol: Protocol
-    pool: Questions
     measurements: tuple[Measurement, ...]
-    labels: Mapping[str, Mapping[str, str]]
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
     n_spent: int
     """Experiments that were sent or are approved to be."""
+    books: Books = field(repr=False)
+
+    @functools.cached_property
+    def pool(self) -> Questions:
+        """Every candidate, read when first asked for.
+
+        How a campaign stands does not depend on it, and can be told where it was lost.
+        """
+        return _read_pool(self.books, self.protocol, self.opening)
+
+    @functools.cached_property
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Names of molecules: parameter to SMILES to name."""
+        return json.loads(self.books.objects.get(self.opening.labels_object))
 
     @property
     def spec(self) -> CampaignSpec:
@@ -170,13 +182,19 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         campaign_id=campaign_id,
         opening=opening,
         protocol=protocol,
-        pool=_read_pool(books, protocol, opening),
         measurements=measurements,
-        labels=json.loads(books.objects.get(opening.labels_object)),
         avoided=avoided,
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
+        books=books,
     )
+
+
+def objects_of(books: Books, campaign_id: str) -> tuple[str, ...]:
+    """Return the digests of the objects that a campaign was opened with."""
+    opening = read_opening(books, campaign_id)
+    named = (opening.pool_object, opening.table_object, opening.labels_object)
+    return tuple(digest for digest in named if digest is not None)
 
 
 def pool_bytes(pool: Questions) -> bytes:

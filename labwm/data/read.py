@@ -97,8 +97,8 @@ def _unpack(path: Path, content: bytes) -> bytes:
 def _not_too_large(content: bytes, path: Path) -> bytes:
     if len(content) > MAX_UNPACKED:
         raise TableError(
-            f"A packed table has at most {MAX_UNPACKED >> 20} MiB when unpacked; {path} "
-            "has more. Take the rows that you need."
+            f"A packed table has at most {MAX_UNPACKED >> 20} MiB when unpacked; "
+            f"{path} has more. Take the rows that you need."
         )
     return content
 
@@ -202,6 +202,7 @@ def _refuse_formulas_without_result(
     # A program that writes formulas without computing them stores no results: their
     # cells look empty, and the numbers would be lost without a word.
     import openpyxl
+    from openpyxl.utils import get_column_letter
 
     if all(all(cells) for _, cells in rows):
         return
@@ -213,7 +214,7 @@ def _refuse_formulas_without_result(
                 zip(cells, formulas, strict=True), start=1
             ):
                 if not cell and isinstance(formula, str) and formula.startswith("="):
-                    place = f"{openpyxl.utils.get_column_letter(column)}{line}"
+                    place = f"{get_column_letter(column)}{line}"
                     raise TableError(
                         f"A formula is stored with its result; {path} has none for "
                         f"{formula[:80]!r} in {place}. Open it in Excel and save it, "
