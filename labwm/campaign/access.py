@@ -54,8 +54,8 @@ def create_key(request: KeyRequest) -> KeyCreated:
     principal = Principal(name=request.name, kind=request.kind, scopes=request.scopes)
     if request.name in RESERVED:
         raise InvalidInputError(
-            f"The names {sorted(RESERVED)} stand in the ledger for whoever sits at this "
-            f"machine and for the mover; got {request.name!r}. Choose another name."
+            f"The names {sorted(RESERVED)} stand in the ledger for whoever sits at "
+            f"this machine and for the mover; got {request.name!r}. Choose another."
         )
     reserved = {Scope.APPROVE, Scope.ADMIN} & set(request.scopes)
     if reserved and request.kind is not PrincipalKind.PERSON:

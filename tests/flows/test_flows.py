@@ -1,5 +1,7 @@
 """The flows on a real Prefect server."""
 
+import shutil
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -8,7 +10,7 @@ from prefect.client.schemas.filters import (
 )
 
 from flows.campaign import advance_all, run_campaign
-from labwm import campaign
+from labwm import campaign, settings
 from labwm.schema import CampaignSpec
 
 pytestmark = [
@@ -44,3 +46,16 @@ def test_advance_moves_every_open_campaign(spec: CampaignSpec):
         campaign.open_campaign(spec.model_copy(update={"name": name, "budget": 4}))
     assert advance_all(return_state=True).is_completed()
     assert campaign.open_ids() == ()
+
+
+def test_a_campaign_that_cannot_be_moved_stops_no_other(spec: CampaignSpec, kettle):
+    campaign.open_campaign(spec.model_copy(update={"name": "one", "budget": 4}))
+    shutil.rmtree(settings.objects_url())
+    lines = (kettle / "kettle.csv").read_text().splitlines()
+    (kettle / "fewer.csv").write_text("\n".join(lines[:-1]) + "\n")
+    fewer = {"name": "two", "budget": 4, "data": str(kettle / "fewer.csv")}
+    campaign.open_campaign(spec.model_copy(update=fewer))
+    state = advance_all(return_state=True)
+    assert state.is_failed()
+    assert "'one'" in str(state.message)
+    assert campaign.open_ids() == ("one",)
