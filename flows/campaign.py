@@ -1,5 +1,8 @@
 """Open a campaign and move it until it has to wait; run it again to move it on."""
 
+import time
+from typing import Final
+
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
@@ -10,12 +13,21 @@ from labwm import campaign
 from labwm.errors import LabwmError, LeaseHeldError
 from labwm.schema import CampaignSpec, Step
 
+PATIENCE_S: Final = 600.0
+"""How long a campaign's run lets another mover finish its round."""
+
 
 # The ledger makes a step safe to repeat; Prefect neither retries nor caches it.
 @task(name="advance", cache_policy=NO_CACHE, retries=0)
-def advance(campaign_id: str) -> Step:
-    """Move the campaign by one step and show the round as an artifact."""
-    step = campaign.advance(campaign_id, progress=get_run_logger().info)
+def advance(campaign_id: str, patience_s: float) -> Step | None:
+    """Move the campaign by one step and show the round as an artifact.
+
+    Returns:
+        What it waits for; none if somebody else is moving it for all that time.
+    """
+    step = _advance_when_free(campaign_id, patience_s)
+    if step is None:
+        return None
     create_markdown_artifact(
         key=f"campaign-{campaign_id}",
         markdown=campaign.round_note(campaign_id),
@@ -28,6 +40,24 @@ def advance(campaign_id: str) -> Step:
     return step
 
 
+def _advance_when_free(campaign_id: str, patience_s: float) -> Step | None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return campaign.advance(campaign_id, progress=get_run_logger().info)
+        except LeaseHeldError as error:
+            if time.monotonic() > deadline:
+                get_run_logger().info("%s: %s", campaign_id, error)
+                return None
+        time.sleep(1.0)
+
+
+def _move(campaign_id: str, *, patience_s: float) -> Step | None:
+    while (step := advance(campaign_id, patience_s)) and step.is_moving:
+        pass
+    return step
+
+
 @flow(name="campaign", flow_run_name="{spec.name}")
 def run_campaign(spec: CampaignSpec) -> State:
     """Open a campaign (once per name) and move it until it waits.
@@ -36,31 +66,26 @@ def run_campaign(spec: CampaignSpec) -> State:
         spec: What to measure, where, and how much of it.
     """
     campaign_id = campaign.open_campaign(spec)
-    while (step := advance(campaign_id)).is_moving:
-        pass
+    step = _move(campaign_id, patience_s=PATIENCE_S)
+    if step is None:
+        return Completed(
+            name="MovedByAnother", message=f"{campaign_id} is moved by another run"
+        )
     return Completed(name=step.waits_for, message=step.link)
 
 
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
-    """Move every open campaign until each waits; on a schedule and by doorbell.
-
-    One that cannot be moved stops no other; the run then ends as failed and names it.
-    """
-    moved: list[str] = []
+    """Move every open campaign until each waits; on a schedule and by doorbell."""
+    stood: list[str] = []
     broken: list[str] = []
     for campaign_id in campaign.open_ids():
         try:
-            while (step := advance(campaign_id)).is_moving:
-                pass
-        except LeaseHeldError as error:  # somebody else moves it
-            get_run_logger().info("%s: %s", campaign_id, error)
-        except LabwmError as error:
-            broken.append(campaign_id)
-            get_run_logger().error("%s: %s", campaign_id, error)
+            step = _move(campaign_id, patience_s=0.0)
+        except LabwmError as error:  # the other campaigns go on
+            broken.append(f"{campaign_id}: {error}")
         else:
-            moved.append(campaign_id)
-            get_run_logger().info("%s: %s", campaign_id, step.waits_for)
+            stood.append(f"{campaign_id}: {step.waits_for if step else 'moving'}")
     if broken:
-        return Failed(message=f"{len(moved)} moved; could not move {broken}")
-    return Completed(name="Done", message=f"{len(moved)} open campaigns moved")
+        return Failed(message="; ".join(broken))
+    return Completed(name="Done", message="; ".join(stood) or "no campaign is open")

@@ -4,10 +4,12 @@ import os
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwm import settings
+from labwm.errors import LabwmError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 ROUNDS, BATCH = 8, 8
 _QUIET = {
-    "PREFECT_LOGGING_LEVEL": "ERROR",
+    # What fails raises here too; at ERROR, Ctrl-C reads like a crash.
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A slow machine's first start takes longer than Prefect's 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "DO_NOT_TRACK": "1",
     "OMP_NUM_THREADS": "1",
@@ -40,7 +45,8 @@ def main() -> None:
         "target HOMO-LUMO gap, and little lipophilicity. Starting Prefect's server "
         "(about 20 s the first time) …"
     )
-    run(spec, console)
+    with prefect_for(console):
+        run(spec, console)
     finish(spec.name, console, seconds=time.monotonic() - started)
 
 
@@ -49,6 +55,16 @@ def prepare_environment() -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(settings.home() / "prefect"))
+
+
+def prefect_for(console: "Console") -> AbstractContextManager[object]:
+    """Return the server to run on: the user's, if one is named, else one's own."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        console.print(f"Prefect's server is {url}, as PREFECT_API_URL says.")
+        return nullcontext()
+    from flows.own_server import own_server
+
+    return own_server()
 
 
 def next_spec() -> "CampaignSpec":
@@ -100,7 +116,7 @@ def watch(spec: "CampaignSpec", progress: "Progress", over: threading.Event) -> 
     from labwm.errors import NotFoundError
 
     bar = progress.add_task("opening", total=spec.budget, best="")
-    is_last = False
+    shown, is_last = 0, False
     while not is_last:
         is_last = over.wait(1.0)
         try:
@@ -109,10 +125,15 @@ def watch(spec: "CampaignSpec", progress: "Progress", over: threading.Event) -> 
             continue
         row = now.summary
         best = ", ".join(f"{b.readout} {b.value:.2f} {b.unit or ''}" for b in now.best)
+        told = f"round {row.round}, {row.n_failed} failed"
+        if not progress.console.is_terminal and row.n_measured > shown:
+            # A pipe or a log has no bar that moves.
+            progress.console.print(f"{told}, {row.n_measured} of {row.budget}: {best}")
+        shown = row.n_measured
         progress.update(
             bar,
             completed=row.n_measured,
-            description=f"round {max(row.round - 1, 0)}, {row.n_failed} failed",
+            description=told,
             best=f"best: {best}" if best else "",
         )
 
@@ -124,8 +145,11 @@ def finish(campaign_id: str, console: "Console", *, seconds: float) -> None:
     folder = Path("demo_report") / campaign_id
     made = campaign.report(campaign_id, folder)
     for line in made.headline:
-        console.print(line)
-    console.print(f"\nReport: [bold]{made.page}[/bold]  ({seconds:.0f} s in all)\n")
+        console.print(line, soft_wrap=True)
+    console.print(
+        f"\nReport: [bold]{made.page}[/bold]  ({seconds:.0f} s in all)\n",
+        soft_wrap=True,
+    )
     console.print("What to type next:", style="bold")
     for command, why in (
         (f"xdg-open {made.page}", "look at the report"),
@@ -134,7 +158,7 @@ def finish(campaign_id: str, console: "Console", *, seconds: float) -> None:
         ("make demo", "another campaign, with another seed"),
         (".venv/bin/labwm protocol init MY.csv --target COLUMN", "your own table"),
     ):
-        console.print(f"  {command:<58} [dim]{why}[/dim]")
+        console.print(f"  {command}\n      [dim]{why}[/dim]", soft_wrap=True)
 
 
 if __name__ == "__main__":
@@ -143,3 +167,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped; nothing is lost. `make demo` goes on from here.\n")
         sys.exit(130)
+    except LabwmError as error:
+        sys.stderr.write(f"error[{error.code}]: {error}\n")
+        sys.exit(error.exit_status)

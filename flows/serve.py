@@ -11,6 +11,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
 from flows.campaign import advance_all, run_campaign
+from flows.models import evaluate, retrain
 
 # Runs missed while nothing was served would otherwise all start at once.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(
@@ -24,16 +25,46 @@ def deployments() -> tuple[RunnerDeployment, ...]:
         RunnerDeployment.from_flow(
             run_campaign,
             name="campaign",
-            description="Open a campaign and move it until it waits.",
-            tags=["labwm"],
+            description=(
+                "Open a campaign and move it until it is done or waits for a person or "
+                "a lab. The run ends named AwaitingApproval, AwaitingLab or Done, with "
+                "a link to the campaign's page; its artifacts show each round."
+            ),
+            tags=["labwm", "campaigns"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),
         RunnerDeployment.from_flow(
             advance_all,
             name="advance",
-            description="Move every open campaign; results and approvals are taken in.",
-            tags=["labwm"],
+            description=(
+                "Move every open campaign: take in results and approvals, learn, and "
+                "propose. Runs every two minutes by itself; start it to hurry."
+            ),
+            tags=["labwm", "campaigns"],
             interval=timedelta(minutes=2),
+            concurrency_limit=ONE_AT_A_TIME,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        RunnerDeployment.from_flow(
+            evaluate,
+            name="evaluate",
+            description=(
+                "Compare what every campaign predicted with what was measured "
+                "afterwards; the table artifact 'calibration' shows the coverage."
+            ),
+            tags=["labwm", "models"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        RunnerDeployment.from_flow(
+            retrain,
+            name="retrain",
+            description=(
+                "Fit each open campaign's model by both recipes and compare them on "
+                "the campaign's own past. Runs at 02:00 UTC; one artifact a campaign "
+                "says which recipe is better, or that it is too early to tell."
+            ),
+            tags=["labwm", "models"],
+            cron="0 2 * * *",
             concurrency_limit=ONE_AT_A_TIME,
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),

@@ -112,6 +112,19 @@ def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     return float(np.mean((low <= y) & (y <= high)))
 
 
+def share_interval(n_inside: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of `n`, at least one, independent outcomes.
+
+    Reference:
+        Wilson, JASA 22, 209 (1927).
+    """
+    z = 1.959963984540054
+    share = n_inside / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
 def interval_score(
     y: ArrayLike, low: ArrayLike, high: ArrayLike, *, level: float
 ) -> Floats:
@@ -172,36 +185,6 @@ def ence(y: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, n_bins: int = 10) -> f
         seen = np.sqrt(np.mean((y[part] - mean[part]) ** 2))
         errors.append(abs(stated - seen) / stated)
     return float(np.mean(errors))
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    *,
-    statistic: Callable[[Floats], float] = lambda v: float(np.mean(v)),
-    level: float = 0.95,
-    n_draws: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the percentile interval of a statistic over resampled rows.
-
-    Args:
-        values: `n` rows, resampled whole.
-        statistic: Of an array of rows; the mean by default.
-        level: Share of resamples inside.
-        n_draws: Resamples.
-        seed: The same seed gives the same interval.
-    """
-    values = np.asarray(values, float)
-    if not len(values):
-        raise InvalidInputError(
-            "A bootstrap needs values; got none. Pass at least one."
-        )
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(len(values), size=(n_draws, len(values)))
-    drawn = np.array([statistic(values[chosen]) for chosen in rows])
-    tail = (1.0 - _level(level)) / 2.0
-    low, high = np.quantile(drawn, [tail, 1.0 - tail])
-    return float(low), float(high)
 
 
 def _level(level: float) -> float:

@@ -134,15 +134,6 @@ def affine(source: str, target: str) -> tuple[float, float]:
     return float(one - offset), float(offset)
 
 
-def are_compatible(source: str, target: str) -> bool:
-    """Can values be converted from one unit to the other?"""
-    try:
-        convert(1.0, source, target)
-    except UnitError:
-        return False
-    return True
-
-
 def split_header(header: str) -> tuple[str, str | None]:
     """Split a column header into its name and its unit, None where it has none.
 

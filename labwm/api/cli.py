@@ -45,6 +45,7 @@ _COMMANDS: Final = {
         _Command("list", "data:list_all", "List the public sets of the catalogue."),
         _Command("fetch", "data:fetch", "Fetch a public set and check its sha256."),
         _Command("describe", "data:describe", "Say what a set or a table holds."),
+        _Command("import", "data:import_table", "Curate a table and keep it as zarr."),
     ),
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
@@ -63,6 +64,7 @@ _COMMANDS: Final = {
         _Command("list", "labs:list_all", "List the labs."),
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
+        _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
     ),
     "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
     "key": (

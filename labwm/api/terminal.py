@@ -66,9 +66,12 @@ def refuse_unwritable(path: Path | None) -> None:
     """
     if path is None:
         return
+    is_new = not path.exists()
     try:
         with path.open("ab"):
             pass
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise UnavailableError(
             f"A result goes to a file that can be written; {path}: {error.strerror}. "

@@ -17,18 +17,23 @@ from labwm.campaign.database import (
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
+from labwm.campaign.reviewing import ModelReview, review, review_note
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
     "LOCAL_PERSON",
+    "CampaignCalibration",
+    "ModelReview",
     "advance",
     "authenticate",
     "backup_database",
+    "calibrations",
     "check_lab",
     "create_key",
     "decide",
@@ -44,6 +49,8 @@ __all__ = [
     "propose",
     "protocol_of",
     "report",
+    "review",
+    "review_note",
     "revoke_key",
     "round_note",
     "status",

@@ -99,11 +99,7 @@ def _work_on(
             return f"round {now.number}: {error}", WaitsFor.LAB, True
         return f"round {now.number}: {sent} to {lab.name}", WaitsFor.NOTHING, False
     if state in {"submitting", "in_doubt"}:
-        settled = dispatch.reconcile(store, lease, lab, now.job)
-        if settled is None:
-            why = f"round {now.number}: {now.key} is in doubt; ask the lab"
-            return why, WaitsFor.PERSON, True
-        return f"round {now.number}: {settled}", WaitsFor.NOTHING, False
+        return _settle(store, lease, lab, now)
     return _gather(store, lease, lab, now, say)
 
 
@@ -117,6 +113,17 @@ def _gather(
     if job_state in {JobState.ACCEPTED, JobState.RUNNING}:
         return f"round {now.number}: the lab is working", WaitsFor.LAB, True
     return f"round {now.number}: measured", WaitsFor.NOTHING, False
+
+
+def _settle(store: Books, lease: Lease, lab: dispatch.Lab, now: Round) -> Outcome:
+    try:
+        settled = dispatch.reconcile(store, lease, lab, now.job)
+    except InDoubtError as error:
+        return f"round {now.number}: {error}", WaitsFor.LAB, True
+    if settled is None:
+        why = f"round {now.number}: {now.key} is in doubt; ask the lab"
+        return why, WaitsFor.PERSON, True
+    return f"round {now.number}: {settled}", WaitsFor.NOTHING, False
 
 
 def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) -> Step:

@@ -67,6 +67,12 @@ def doctor() -> tuple[str, ...]:
         f"objects: {settings.objects_url()}",
         f"data mirror: {settings.data_mirror() or 'none; public addresses are used'}",
     ]
+    mirror = settings.data_mirror()
+    if mirror is not None and not mirror.is_dir():
+        lines.append(
+            f"PROBLEM [unavailable]: LABWM_DATA_MIRROR names a folder; got {mirror}, "
+            "which does not exist. Correct it, or unset it."
+        )
     try:
         lines += verify_database()
     except LabwmError as error:

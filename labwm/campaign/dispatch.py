@@ -6,38 +6,67 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-import json
 from collections.abc import Callable
+from pathlib import Path
 
 from labwm import settings
+from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import Situation, read_situation
-from labwm.errors import InDoubtError, LabError
+from labwm.campaign.situation import Situation, read_situation, read_table
+from labwm.errors import InDoubtError, LabError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
-from labwm.schema import Job, JobState, Measurement, Origin, WellResult
+from labwm.labs.replay import replay_lab
+from labwm.labs.spool import CAPABILITIES
+from labwm.schema import (
+    Capabilities,
+    Job,
+    JobState,
+    Measurement,
+    Origin,
+    Protocol,
+    WellResult,
+)
 from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
+ServedLab = ComputingLab
+"""A lab of this machine that a server speaks for; doors know it by this name."""
 
 _ENDED = {JobState.FINISHED, JobState.FAILED, JobState.CANCELLED}
 
 
-def origin_of(lab: str) -> Origin:
+def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     """Return the origin of everything that a lab of this name returns.
 
     Raises:
         NotFoundError: If no lab has this name.
+        ProtocolError: If the protocol lacks what the lab needs to be reached.
     """
-    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab)
+    return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
+
+
+def _capabilities(lab: str) -> Capabilities:
+    # The virtual lab is a spool in a room above the registry.
+    return CAPABILITIES if lab == "virtual" else capabilities_of(lab)
+
+
+def settles_doubt(lab: str) -> bool:
+    """Can a job in doubt at this lab be settled without a person?
+
+    Raises:
+        NotFoundError: If no lab has this name.
+    """
+    can = _capabilities(lab)
+    return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
 def lab_of(books: Books, situation: Situation) -> Lab:
     """Build the lab of a campaign from what is stored; the same after any crash."""
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
-    table = _read_table(books, opening.table_object)
+    table = read_table(books, opening)
     if opening.lab == "virtual":
         from labwm.space.questions import observations_from
         from labwm.virtual_lab import build_virtual_lab
@@ -67,6 +96,13 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
         with lease.write(books) as w:
             w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        # Not sent, but stored as if it were: the same key settles that too.
+        with lease.write(books) as w:
+            w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
+        raise InDoubtError(str(error)) from error
     except LabError as error:
         with lease.write(books) as w:
             w.move_job(
@@ -78,7 +114,20 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
 
 
 def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
-    """Settle a job whose acknowledgement was lost; None if a person must."""
+    """Settle a job whose acknowledgement was lost; None if a person must.
+
+    Raises:
+        InDoubtError: If the lab gives no answer now either.
+    """
+    try:
+        return _settle(books, lease, lab, job)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        raise InDoubtError(str(error)) from error
+
+
+def _settle(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
         answer = lab.submit(job)
@@ -113,11 +162,22 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     """Let a computing lab work, take in every result, and return the job's state.
 
-    A computing lab whose folder was lost knows the job no longer: it is in doubt then.
+    A lab that does not answer now is one that is still working. A computing lab whose
+    folder was lost knows the job no longer: it is in doubt then.
 
     Raises:
         LabError: If another lab no longer knows a job that it accepted.
     """
+    try:
+        return _gather(books, lease, lab, job, say=say)
+    except UnavailableError as error:
+        if lab.capabilities.computes:
+            raise
+        say(f"round {job.round}: {error}")
+        return JobState.RUNNING
+
+
+def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
     if lab.status(key).state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
@@ -131,6 +191,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
+    else:
+        _take_in_late(books, lease, lab, job)
     _take_in(books, lease, lab, job)
     state = lab.status(key).state
     if state in _ENDED:
@@ -138,6 +200,15 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
     return state
+
+
+def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
+    """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
+    for past in rounds_of(books, now.campaign_id):
+        if past.key == now.submission_key or not past.has_ended:
+            continue
+        if lab.status(past.key).state is not JobState.UNKNOWN:
+            _take_in(books, lease, lab, past.job)
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
@@ -185,11 +256,31 @@ def _show(result: WellResult) -> str:
     return ", ".join(shown)
 
 
-def _read_table(books: Books, table_object: str | None) -> tuple[Measurement, ...]:
-    if table_object is None:
-        return ()
-    rows = json.loads(books.objects.get(table_object))
-    return tuple(Measurement.model_validate(row) for row in rows)
+def served_lab(protocol_name: str, data: str, folder: Path) -> ServedLab:
+    """Build the lab that a reference server speaks for: it plays a table.
+
+    Args:
+        protocol_name: The protocol of the campaigns that will send jobs.
+        data: Catalogue name or file of the table, as for a campaign.
+        folder: Where it keeps its jobs.
+
+    Raises:
+        InvalidInputError: If protocol or table break a rule.
+        NotFoundError: If there is no such protocol or table.
+    """
+    from labwm.data.assay import read_assay
+    from labwm.data.protocols import load_protocol
+    from labwm.space.questions import questions_from
+    from labwm.space.space import pool_of, with_levels
+
+    protocol = load_protocol(protocol_name)
+    assay = read_assay(data, protocol, origin=Origin.REPLAYED)
+    # As a campaign opened on this table does: both follow one protocol.
+    rows = [measurement.conditions for measurement in assay.measurements]
+    pool = pool_of(questions_from(protocol, rows))
+    return replay_lab(
+        folder, with_levels(protocol, pool), assay.measurements, name="http"
+    )
 
 
 def list_labs() -> tuple[str, ...]:
@@ -205,7 +296,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = capabilities_of(name)
+    can = _capabilities(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

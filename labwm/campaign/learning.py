@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labwm import scores
 from labwm.campaign.batches import Round
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
@@ -37,6 +38,9 @@ class Scored:
     probability: float
     """Predicted probability of a value at or below the measured one."""
     log_density: float
+    is_first: bool
+    """Is it of the first result of its proposal? Further replicates share the error of
+    the same prediction: they are no independent evidence about it."""
 
     @property
     def is_inside_90(self) -> bool:
@@ -96,17 +100,25 @@ def score(store: Books, situation: Situation) -> list[Scored]:
     """
     proposals = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
     predictions = {p.id: p for p in store.ledger.predictions(situation.campaign_id)}
-    pairs = [
-        (measurement, proposal, predictions[proposal.prediction_id])
-        for measurement in situation.measurements
-        if (proposal := proposals.get(measurement.proposal_id or ""))
-        and proposal.prediction_id
-    ]
-    return [s for pair in pairs for s in _score_one(*pair)]
+    scored: list[Scored] = []
+    seen: set[str] = set()
+    for measurement in situation.measurements:
+        proposal = proposals.get(measurement.proposal_id or "")
+        if proposal is None or proposal.prediction_id is None:
+            continue
+        stored = predictions[proposal.prediction_id]
+        is_first = proposal.id not in seen
+        scored += _score_one(measurement, proposal, stored, is_first=is_first)
+        seen.add(proposal.id)
+    return scored
 
 
 def _score_one(
-    measurement: Measurement, proposal: Proposal, stored: StoredPrediction
+    measurement: Measurement,
+    proposal: Proposal,
+    stored: StoredPrediction,
+    *,
+    is_first: bool,
 ) -> list[Scored]:
     prediction = prediction_of([stored.readouts])
     scored: list[Scored] = []
@@ -128,6 +140,7 @@ def _score_one(
                 measured=value.value,
                 probability=float(prediction.cdf(y)[0, j]),
                 log_density=float(prediction.log_density(y)[0, j]),
+                is_first=is_first,
             )
         )
     return scored
@@ -141,11 +154,12 @@ def _round_in(measurement: Measurement, proposal: Proposal) -> int:
 
 
 def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
-    """Return coverage per readout with its Wilson interval at 95 %."""
+    """Return coverage of first results per readout, with its interval at 95 %."""
+    first = [s for s in scored if s.is_first]
     summaries: list[CalibrationSoFar] = []
-    for name in dict.fromkeys(s.readout for s in scored):
-        inside = [s.is_inside_90 for s in scored if s.readout == name]
-        low, high = wilson(sum(inside), len(inside))
+    for name in dict.fromkeys(s.readout for s in first):
+        inside = [s.is_inside_90 for s in first if s.readout == name]
+        low, high = scores.share_interval(sum(inside), len(inside))
         summaries.append(
             CalibrationSoFar(
                 readout=name,
@@ -157,12 +171,3 @@ def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
             )
         )
     return tuple(summaries)
-
-
-def wilson(n_inside: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share; Wilson, JASA 1927, 22, 209."""
-    z = 1.959963984540054
-    share = n_inside / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -116,6 +116,18 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
     )
 
 
+def _told(model: "WorldModel", situation: Situation) -> "WorldModel":
+    """Return the model with intervals that know how its predictions came out."""
+    import numpy as np
+
+    from labwm.world_model.contract import SupportsFeedback
+
+    if not isinstance(model, SupportsFeedback):
+        return model
+    errors = situation.forecast_errors
+    return model.under_feedback({name: np.array(e) for name, e in errors.items()})
+
+
 def believe(
     situation: Situation, rows: list[Conditions]
 ) -> tuple[list[Belief], ModelCard]:
@@ -141,10 +153,10 @@ def fitted(situation: Situation) -> "WorldModel":
     key = (situation.data_sha256, situation.protocol.digest(), situation.spec.seed)
     if key in _models:
         _models.move_to_end(key)
-        return _models[key]
-    model = fit(situation.observed, situation.protocol, seed=situation.spec.seed)
-    _remember(key, model)
-    return model
+    else:
+        model = fit(situation.observed, situation.protocol, seed=situation.spec.seed)
+        _remember(key, model)
+    return _told(_models[key], situation)
 
 
 def _remember(key: tuple[str, str, int], model: "WorldModel") -> None:
@@ -156,7 +168,7 @@ def _remember(key: tuple[str, str, int], model: "WorldModel") -> None:
 def _model_of(batch: "Batch", situation: Situation) -> "WorldModel | None":
     """Return the model that chose, or one that states what is expected anyway."""
     if batch.model is not None:
-        return batch.model
+        return _told(batch.model, situation)
     try:
         return fitted(situation)
     except NotEnoughDataError:

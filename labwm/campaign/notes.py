@@ -1,11 +1,27 @@
-"""A round in Markdown, for Prefect's artifacts and for people who read text."""
+"""A round in Markdown, for Prefect's artifacts: what was tried, why, and what came."""
+
+import base64
+from typing import Final
 
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import books
 from labwm.campaign.learning import Scored, calibration, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.campaign.status import status
-from labwm.schema import CampaignStatus, Conditions, Measurement, Proposal, Value
+from labwm.errors import MoleculeError
+from labwm.schema import (
+    CampaignStatus,
+    Conditions,
+    Measurement,
+    MoleculeParameter,
+    Proposal,
+    StoredPrediction,
+    Value,
+)
+
+MOST_DRAWINGS: Final = 16
+"""Molecules that a note draws; each takes about 5 kB of Prefect's database."""
+_SIZE: Final = (150, 110)
 
 
 def round_note(campaign_id: str) -> str:
@@ -22,7 +38,8 @@ def round_note(campaign_id: str) -> str:
     lines = [*_head(now), *_best(now), *_calibration(scored)]
     if past:
         proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
-        lines += _round(situation, past[-1], proposals, scored)
+        predictions = {p.id: p for p in store.ledger.predictions(campaign_id)}
+        lines += _round(situation, past[-1], proposals, predictions)
     return "\n".join(lines) + "\n"
 
 
@@ -70,29 +87,68 @@ def _round(
     situation: Situation,
     batch: Round,
     proposals: dict[str, Proposal],
-    scored: list[Scored],
+    predictions: dict[str, StoredPrediction],
 ) -> list[str]:
     measured: dict[str, list[Measurement]] = {}
     for measurement in situation.measurements:
         measured.setdefault(measurement.proposal_id or "", []).append(measurement)
-    expected = {
-        s.proposal_id: f"{s.predicted:.3g} [{s.low90:.3g}, {s.high90:.3g}]"
-        for s in scored
-    }
+    drawings = _drawings(
+        situation, [proposals[name].candidate.conditions for name in batch.proposal_ids]
+    )
     rows = [
-        f"| {i + 1} | {_conditions(proposals[name].candidate.conditions)} | "
-        f"{_text(proposals[name].reason)} | {expected.get(name, '–')} | "
+        f"| {i + 1} | {drawings[i]} | "
+        f"{_conditions(proposals[name].candidate.conditions)} | "
+        f"{_text(proposals[name].reason)} | "
+        f"{_expected(predictions.get(proposals[name].prediction_id or ''))} | "
         f"{_results(measured.get(name, []))} |"
         for i, name in enumerate(batch.proposal_ids)
     ]
     return [
         f"## Round {batch.number}: {batch.approval}, {batch.submission or 'not sent'}",
         "",
-        "| | conditions | why | predicted before | measured |",
-        "|---|---|---|---|---|",
+        "| | molecules | conditions | why | predicted before | measured |",
+        "|---|---|---|---|---|---|",
         *rows,
         "",
     ]
+
+
+def _expected(stored: StoredPrediction | None) -> str:
+    if stored is None:
+        return "–"
+    shown = [
+        f"{name} {p.mean:.3g} [{p.low90:.3g}, {p.high90:.3g}]"
+        for name, p in stored.readouts.items()
+    ]
+    return "; ".join(shown)
+
+
+def _drawings(situation: Situation, rows: list[Conditions]) -> list[str]:
+    """Return the drawn molecules of each row, until the note holds enough of them."""
+    names = [
+        parameter.name
+        for parameter in situation.protocol.parameters
+        if isinstance(parameter, MoleculeParameter)
+    ]
+    n_free = MOST_DRAWINGS
+    cells: list[str] = []
+    for row in rows:
+        smiles = [str(row[name]) for name in names if row.get(name) is not None]
+        cells.append(" ".join(map(_drawing, smiles[:n_free])) or "–")
+        n_free -= len(smiles[:n_free])
+    return cells
+
+
+def _drawing(smiles: str) -> str:
+    from labwm.chem.draw import svg
+
+    try:
+        drawn = svg(smiles, width=_SIZE[0], height=_SIZE[1])
+    except MoleculeError:  # a level that only its name describes
+        return _text(smiles)
+    # Prefect's pages strip raw SVG and show it as an image.
+    image = base64.b64encode(drawn.encode()).decode()
+    return f"![molecule](data:image/svg+xml;base64,{image})"
 
 
 def _results(measurements: list[Measurement]) -> str:

@@ -36,6 +36,7 @@ class _Material:
     pool: Questions
     table: tuple[Measurement, ...] | None
     labels: Labels
+    curation: str = ""
 
 
 def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) -> str:
@@ -46,6 +47,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     Raises:
         DuplicateError: If the name is taken with another specification, or the
             protocol's version is stored with other content.
+        NotFoundError: If no policy has that name.
         InvalidInputError: If protocol, data or pool break a rule; nothing is stored.
     """
     require(principal, Scope.SUBMIT)
@@ -60,12 +62,13 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
         protocol_version=material.protocol.version,
         protocol_sha256=material.protocol.digest(),
         lab=lab,
-        origin=origin_of(lab),
+        origin=origin_of(lab, material.protocol),
         uid=uuid.uuid4().hex[:8],
         pool_sha256=material.pool.digest(),
         pool_object=held.objects.put(pool_bytes(material.pool)),
         table_object=_put_table(held, material.table),
         labels_object=held.objects.put(canonical_json(material.labels)),
+        curation=material.curation,
         opened_by=principal.name,
         opened_at=datetime.now(UTC),
     )
@@ -100,8 +103,7 @@ def _is_open(held: Books, spec: CampaignSpec) -> bool:
 
 
 def _gather(spec: CampaignSpec) -> _Material:
-    from labwm.data.catalogue import load_table
-    from labwm.data.measurements import labels_from_table, measurements_from_table
+    from labwm.data.assay import read_assay
     from labwm.data.protocols import load_labels, load_protocol
 
     protocol = load_protocol(spec.protocol)
@@ -118,14 +120,20 @@ def _gather(spec: CampaignSpec) -> _Material:
         pool = candidates(protocol, limit=POOL_LIMIT, seed=spec.seed)
         return _Material(protocol, _refuse_empty(pool), None, labels)
     origin = Origin.REPLAYED if lab == "replay" else Origin.IMPORTED
-    source = load_table(spec.data)
-    table, _ = measurements_from_table(source, protocol, origin=origin)
+    assay = read_assay(spec.data, protocol, origin=origin)
     if lab == "virtual":
-        modelling.require_learnable(observations_from(protocol, table))
-    pool = pool_of(questions_from(protocol, [m.conditions for m in table]))
-    for name, known in labels_from_table(source, protocol).items():
+        modelling.require_learnable(observations_from(protocol, assay.measurements))
+    rows = [measurement.conditions for measurement in assay.measurements]
+    pool = _refuse_empty(pool_of(questions_from(protocol, rows)))
+    for name, known in assay.labels.items():
         labels[name] = labels.get(name, {}) | known
-    return _Material(with_levels(protocol, pool), _refuse_empty(pool), table, labels)
+    return _Material(
+        with_levels(protocol, pool),
+        pool,
+        assay.measurements,
+        labels,
+        assay.curation.text(),
+    )
 
 
 def _refuse_unusable(protocol: Protocol) -> None:

@@ -1,5 +1,6 @@
 """Tell a campaign as a report, and draw what it is about."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from labwm import settings
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, score
-from labwm.campaign.situation import Situation, read_situation
-from labwm.errors import LabwmError, StoreError, UnavailableError
-from labwm.schema import Measurement, ReportSummary
+from labwm.campaign.situation import Situation, read_situation, read_table
+from labwm.errors import InvalidInputError, StoreError, UnavailableError
+from labwm.schema import Measurement, Origin, ReportSummary
 
 if TYPE_CHECKING:
     from labwm.evaluation.campaign_record import CampaignRecord
@@ -95,7 +96,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
                     measurements=tuple(results.get(name, ())),
                 )
             )
-    table, table_name = _pool_table(situation)
+    table = _pool_table(store, situation)
     return CampaignRecord(
         name=campaign_id,
         protocol=situation.protocol,
@@ -103,40 +104,47 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
         budget=situation.spec.budget,
         asked=_asked(situation),
         provenance=_provenance(store, situation),
-        table=table,
-        table_name=table_name,
+        table=table.measurements,
+        table_name=table.source,
+        no_table=table.why_not,
     )
 
 
-def _pool_table(situation: Situation) -> tuple[tuple[Measurement, ...] | None, str]:
-    """Return measurements of the whole pool, where somebody made them before."""
-    from labwm.data.catalogue import load_table
-    from labwm.data.measurements import measurements_from_table
-    from labwm.data.protocols import load_protocol
+@dataclass(frozen=True)
+class _PoolTable:
+    """Measurements of the whole pool and their source; or why there are none."""
 
+    measurements: tuple[Measurement, ...] | None
+    source: str = ""
+    why_not: str = ""
+
+
+def _pool_table(store: Books, situation: Situation) -> _PoolTable:
+    from labwm.data.assay import read_assay
+
+    if situation.origin is Origin.VIRTUAL:
+        return _PoolTable(None, why_not="a virtual lab plays a world, not a table")
+    if situation.spec.data is not None:
+        return _PoolTable(read_table(store, situation.opening), situation.spec.data)
+    name = f"assay_data/{situation.protocol.name}/table.csv"
     try:
-        if situation.spec.data is not None:
-            source, name = situation.spec.data, situation.spec.data
-        else:
-            name = f"assay_data/{situation.protocol.name}/table.csv"
-            source = settings.shipped(name)
-        protocol = load_protocol(situation.spec.protocol)
-        table, _ = measurements_from_table(load_table(source), protocol)
+        assay = read_assay(settings.shipped(name), situation.protocol)
     except UnavailableError:
-        return None, ""
-    except LabwmError:
-        # The table or protocol changed since; the report then stands without random.
-        return None, ""
-    return table, name
+        return _PoolTable(None, why_not=f"there is no {name}")
+    except InvalidInputError as error:
+        return _PoolTable(None, why_not=f"{name} is of another protocol: {error}")
+    return _PoolTable(assay.measurements, name)
 
 
 def _asked(situation: Situation) -> dict[str, str]:
     spec = situation.spec
+    table = situation.opening.curation.partition("\n")[0]
     return {
         "lab": f"{situation.opening.lab} ({situation.origin.value} results)",
         "policy": spec.policy,
         "batch size": str(spec.batch_size or situation.protocol.lab.batch_size),
         "candidates": f"{len(situation.pool):,}",
+        **({"table": f"{spec.data}: {table}"} if table else {}),
         "opened": f"{situation.opening.opened_at:%Y-%m-%d %H:%M} UTC by "
         f"{situation.opening.opened_by}",
     }

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
+from labwm.campaign.forecasts import forecast_errors
 from labwm.errors import NotFoundError
 from labwm.schema import (
     CampaignSpec,
@@ -48,6 +49,8 @@ class Opening(Record):
     table_object: Sha256 | None
     labels_object: Sha256
     """Names of molecules: parameter to SMILES to name."""
+    curation: str = ""
+    """What curating its table found, to read; empty without a table."""
     opened_by: str
     opened_at: AwareDatetime
 
@@ -65,6 +68,8 @@ class Situation:
     round: int
     n_spent: int
     """Experiments that were sent or are approved to be."""
+    forecast_errors: Mapping[str, tuple[float, ...]]
+    """Standardised errors of the predictions stored before, by readout."""
     books: Books = field(repr=False)
 
     @functools.cached_property
@@ -187,7 +192,16 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
         books=books,
+        forecast_errors=forecast_errors(books, campaign_id, measurements),
     )
+
+
+def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
+    """Return the table that a campaign was opened with; nothing if it had none."""
+    if opening.table_object is None:
+        return ()
+    rows = json.loads(books.objects.get(opening.table_object))
+    return tuple(Measurement.model_validate(row) for row in rows)
 
 
 def objects_of(books: Books, campaign_id: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from labwm import settings
 from labwm.campaign.approval import batch_info, needs_approval
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.dispatch import settles_doubt
 from labwm.campaign.learning import calibration, is_failed, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
@@ -11,13 +12,12 @@ from labwm.schema import (
     CampaignState,
     CampaignStatus,
     CampaignSummary,
-    Goal,
-    Measurement,
     MeasurementPage,
     Objective,
     Status,
     WaitsFor,
 )
+from labwm.world_model.reward import utility
 
 
 def status(campaign_id: str) -> CampaignStatus:
@@ -75,7 +75,8 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
     if last.approval == "awaiting" and needs_approval(situation):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
-        return WaitsFor.PERSON
+        is_settled = settles_doubt(situation.opening.lab)
+        return WaitsFor.NOTHING if is_settled else WaitsFor.PERSON
     if last.submission in {"accepted", "running"}:
         return WaitsFor.LAB
     return WaitsFor.NOTHING
@@ -109,15 +110,7 @@ def _best(situation: Situation, objective: Objective) -> Best | None:
     ]
     if not usable:
         return None
-
-    def worth(pair: tuple[Measurement, float]) -> float:
-        if objective.goal is Goal.MAXIMISE:
-            return pair[1]
-        if objective.goal is Goal.MINIMISE:
-            return -pair[1]
-        return -abs(pair[1] - (objective.target or 0.0))
-
-    measurement, value = max(usable, key=worth)
+    measurement, value = max(usable, key=lambda pair: utility(objective, pair[1]))
     return Best(
         readout=objective.readout,
         goal=objective.goal.value,

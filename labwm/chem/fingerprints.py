@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64
 from scipy.sparse import csr_array
@@ -44,20 +44,6 @@ def count_fingerprints(smiles: Sequence[str], kind: Kind) -> csr_array:
     return _rows((parse(written) for written in smiles), _generator(kind))
 
 
-def count_ecfp4_of_canonical(smiles: Sequence[str]) -> csr_array:
-    """Count as `count_fingerprints(…, "ecfp4")`, faster, for canonical SMILES alone.
-
-    Aromaticity is taken from the SMILES instead of being perceived. That is right for
-    what `molecule.canonical` returns and may be wrong for any other writing; a SMILES
-    that the short reading refuses is read in full. Atom pairs and torsions have no
-    such way: they need hybridisation, and without it 7 % of molecules get another row.
-
-    Raises:
-        MoleculeError: If one of `smiles` is not a molecule.
-    """
-    return _rows((_read_quickly(written) for written in smiles), _generator("ecfp4"))
-
-
 def _generator(kind: Kind) -> FingerprintGenerator64:
     match kind:
         case "ecfp4":
@@ -76,19 +62,6 @@ def _generator(kind: Kind) -> FingerprintGenerator64:
         f"A fingerprint is one of {', '.join(KINDS)}; got {kind!r}. "
         f"{suggest(kind, KINDS)}"
     )
-
-
-def _read_quickly(smiles: str) -> Chem.Mol:
-    with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
-        if molecule is None or molecule.GetNumAtoms() == 0:
-            return parse(smiles)
-        try:
-            molecule.UpdatePropertyCache()
-        except Chem.AtomValenceException:
-            return parse(smiles)
-    Chem.FastFindRings(molecule)
-    return molecule
 
 
 def _rows(

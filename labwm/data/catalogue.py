@@ -131,9 +131,15 @@ def load_table(name_or_path: str | Path, *, sheet: str | None = None) -> Table:
         path = Path(name_or_path)
         if path.is_file():
             return read_table(path, sheet=sheet)
+        name = str(name_or_path)
+        if path.suffix or len(path.parts) > 1:
+            raise NotFoundError(
+                f"Data is a set of the catalogue or a file; {name!r} is no file here. "
+                "Check the path, or see `labwm data list`."
+            )
         raise NotFoundError(
-            f"Data is a set of the catalogue or a file; got {str(name_or_path)!r}. "
-            f"{suggest(str(name_or_path), catalogue())}"
+            f"Data is a set of the catalogue or a file; got {name!r}. "
+            f"{suggest(name, catalogue())}"
         )
     if entry.reader != "table":
         raise InvalidInputError(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labwm.data.report import statuses_of
 from labwm.errors import MoleculeError
 from labwm.schema import (
     Measurement,
@@ -61,7 +62,7 @@ class ReplicateSpread(Record):
 
 
 class CurationReport(Record):
-    """What curation found; the measurements are as they came."""
+    """What curation found; nothing is left out."""
 
     n_measurements: int
     n_experiments: int
@@ -74,10 +75,6 @@ class CurationReport(Record):
     outside: tuple[str, ...] = ()
     """One line for each experiment outside the declared space."""
     n_outside: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self.model_dump(mode="json")
 
     def text(self) -> str:
         """Return the report as lines to read."""
@@ -107,11 +104,13 @@ class CurationReport(Record):
             for m in changed[:SHOWN]
         ]
         lines += [f"  {m.parameter}: {m.input}: {m.reason}" for m in refused[:SHOWN]]
-        for same in self.same_molecules:
+        for same in self.same_molecules[:SHOWN]:
             how = "written differently" if same.is_identical else "as other salts"
             lines.append(
                 f"  {same.parameter}: one molecule {how}: {', '.join(same.inputs)}"
             )
+        if (n_more := len(self.same_molecules) - SHOWN) > 0:
+            lines.append(f"  and {n_more} more that are written in several ways")
         return "\n".join(lines)
 
 
@@ -145,18 +144,6 @@ def curate(
     return measurements, report
 
 
-def statuses_of(
-    measurements: Sequence[Measurement], protocol: Protocol
-) -> dict[str, dict[str, int]]:
-    """Count the statuses of each readout, most frequent first."""
-    counts: dict[str, dict[str, int]] = {}
-    for name in protocol.readout_names:
-        cells = [m.readouts.get(name) for m in measurements]
-        statuses = [str(cell.status if cell else Status.MISSING) for cell in cells]
-        counts[name] = dict(Counter(statuses).most_common())
-    return counts
-
-
 def _content(measurement: Measurement) -> dict[str, Any]:
     return {
         "conditions": measurement.conditions,
@@ -170,12 +157,12 @@ def _content(measurement: Measurement) -> dict[str, Any]:
 def _molecules(
     measurements: Sequence[Measurement], protocol: Protocol
 ) -> list[MoleculeFinding]:
-    from labwm.chem.standardise import standardise
-
     found: list[MoleculeFinding] = []
     for parameter in protocol.parameters:
         if not isinstance(parameter, MoleculeParameter):
             continue
+        from labwm.chem.standardise import standardise
+
         name = parameter.name
         given = {str(m.conditions[name]) for m in measurements if name in m.conditions}
         for smiles in sorted(given):
@@ -201,6 +188,8 @@ def _molecules(
 
 
 def _same(molecules: Sequence[MoleculeFinding]) -> tuple[SameMolecule, ...]:
+    if not molecules:
+        return ()
     from labwm.chem.molecule import canonical
 
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)

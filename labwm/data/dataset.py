@@ -26,8 +26,6 @@ from labwm.schema import (
     Value,
 )
 from labwm.space.questions import (
-    Observations,
-    observations_from,
     questions_from,
     text_columns,
 )
@@ -106,11 +104,6 @@ def measurements_of(dataset: "xr.Dataset") -> tuple[Measurement, ...]:
             measured_at=_time(_text(grids, "_measured_at", e, r)),
         )
     return tuple(ordered[i] for i in sorted(ordered))
-
-
-def observations_of(dataset: "xr.Dataset", protocol: Protocol) -> Observations:
-    """Return the dataset as rows for models, as `observations_from` would."""
-    return observations_from(protocol, measurements_of(dataset))
 
 
 def _conditions(protocol: Protocol, rows: Sequence[Conditions]) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """Turn a table into measurements, by the protocol's column mapping."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 from labwm.data.cells import read_cell
 from labwm.data.conditions import columns_of, read_conditions
-from labwm.data.report import ImportReport, error_for
+from labwm.data.report import ImportReport, error_for, statuses_of
 from labwm.data.table import Table
 from labwm.errors import InvalidInputError, UnitError
 from labwm.schema import (
-    Conditions,
     Measurement,
     MoleculeParameter,
     Origin,
@@ -84,7 +83,7 @@ def measurements_from_table(
         n_experiments=len(replicates),
         problems=tuple(found.problems),
         conversions=(*found.conversions, *conversions),
-        statuses=_statuses(protocol, measurements),
+        statuses=statuses_of(measurements, protocol),
         notes=(*table.notes, *found.notes),
     )
 
@@ -107,17 +106,6 @@ def labels_from_table(table: Table, protocol: Protocol) -> dict[str, dict[str, s
             if smiles.strip() and name.strip():
                 names.setdefault(smiles.strip(), name.strip())
     return labels
-
-
-def label_of(conditions: Conditions, labels: dict[str, dict[str, str]]) -> str:
-    """Return conditions in words: names of molecules where known, values else."""
-    words = [
-        labels.get(name, {}).get(str(value), f"{value:g}")
-        if not isinstance(value, str)
-        else labels.get(name, {}).get(value, value)
-        for name, value in conditions.items()
-    ]
-    return ", ".join(words)
 
 
 def _refuse_curves(protocol: Protocol) -> None:
@@ -151,14 +139,3 @@ def _conversion(table: Table, readout: Readout) -> str | None:
             f"The column {header!r} must fit {readout.name!r}. {error}"
         ) from error
     return None if is_same else f"{header}: {have} to {wanted}"
-
-
-def _statuses(
-    protocol: Protocol, measurements: Sequence[Measurement]
-) -> dict[str, dict[str, int]]:
-    return {
-        name: dict(
-            Counter(str(m.readouts[name].status) for m in measurements).most_common()
-        )
-        for name in protocol.readout_names
-    }

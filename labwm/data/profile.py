@@ -26,6 +26,9 @@ _IDENTIFIER = re.compile(
 _PLACE = re.compile(
     r"(.*[\s_-])?(plate|batch|well|row|col|column|date|day|operator|instrument|run)"
 )
+_REMARK = re.compile(
+    r"(.*[\s_-])?(remarks?|comments?|notes?|observations?|bemerkung(en)?|kommentare?)"
+)
 _BONDS = re.compile(r"[=#()\[\]@]|c1|C1|\d")
 
 
@@ -39,6 +42,7 @@ class Kind(StrEnum):
     PLACE = "place"
     MOLECULE = "molecule"
     REACTION = "reaction"
+    REMARK = "remark"
     NUMBER = "number"
     TEXT = "text"
 
@@ -113,7 +117,23 @@ def _kind(
     is_unique = len(distinct) == n_filled
     if np.count_nonzero(~np.isnan(numbers)) >= MOST * n_filled:
         return _kind_of_numbers(word, numbers, is_unique)
+    n_measured = np.count_nonzero(~np.isnan(numbers))
+    if is_unique and n_measured > n_filled / 2:
+        return Kind.IDENTIFIER, "every row has another value, and not all are numbers"
+    if found := _remark(word, n_filled, len(distinct), len(cells)):
+        return found
     return _kind_of_texts(word, distinct, is_unique)
+
+
+def _remark(
+    word: str, n_filled: int, n_distinct: int, n: int
+) -> tuple[Kind, str] | None:
+    if _REMARK.fullmatch(word):
+        return Kind.REMARK, "its name says that it holds remarks"
+    # A factor that is seldom there, such as an additive, repeats its few names.
+    if n_filled < n / 2 and n_distinct > n_filled / 2:
+        return Kind.REMARK, f"it holds text, and {n - n_filled} of {n} rows lack it"
+    return None
 
 
 def _kind_of_numbers(

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from labwm.data.libraries import Library, read_library
-from labwm.errors import NotFoundError, UnavailableError, suggest
+from labwm.errors import NotFoundError, UnavailableError, UnitError, suggest
 from labwm.schema import MoleculeParameter, Protocol, read_protocol
 from labwm.settings import shipped
 from labwm.space.space import fill_levels
+from labwm.units import check_unit
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 
@@ -21,9 +22,11 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         NotFoundError: If no protocol ships under that name.
         UnavailableError: If the file cannot be read.
         ProtocolError: If it breaks a rule; each broken rule with its line.
+        UnitError: If nobody knows a unit, with its line.
     """
     path = protocol_path(name_or_path)
     protocol = read_protocol(path)
+    _check_units(protocol, path)
     smiles = {name: library.smiles for name, library in _libraries(protocol, path)}
     return fill_levels(protocol, smiles)
 
@@ -69,6 +72,17 @@ def protocol_path(name_or_path: str | Path) -> Path:
         f"A protocol is the name of a shipped one or a .yaml file; got "
         f"{str(name_or_path)!r}. {suggest(str(name_or_path), known)}"
     )
+
+
+def _check_units(protocol: Protocol, path: Path) -> None:
+    for declared in (*protocol.parameters, *protocol.readouts):
+        if declared.unit is None:
+            continue
+        try:
+            check_unit(declared.unit)
+        except UnitError as error:
+            place = f"{path}:{_line_of(path, declared.unit)}"
+            raise UnitError(f"{place}: {declared.name!r}: {error}") from error
 
 
 def _libraries(protocol: Protocol, path: Path) -> list[tuple[str, Library]]:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 from labwm.errors import InvalidInputError, MoleculeError, SpaceError, TableError
+from labwm.schema import Measurement, Protocol, Status
 from labwm.schema.record import Record, Sha256
 
 SHOWN = 5
@@ -52,10 +52,6 @@ class ImportReport(Record):
     """For each readout: how many values have each status."""
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self.model_dump(mode="json")
-
     def text(self) -> str:
         """Return the report as lines to read."""
         lines = [
@@ -93,6 +89,18 @@ def error_for(
     listed = problems_text(problems, n_rows).split("\n", 1)[1]
     return error(
         f"Every row of a table is an experiment of the protocol; {n_lines} of {n_rows} "
-        f"rows of {source} are not:\n{listed}\nCorrect them, or import with a report "
-        "that leaves them out."
+        f"rows of {source} are not:\n{listed}\nCorrect them, or take those rows "
+        "out of the table."
     )
+
+
+def statuses_of(
+    measurements: Sequence[Measurement], protocol: Protocol
+) -> dict[str, dict[str, int]]:
+    """Count the statuses of each readout, most frequent first."""
+    counts: dict[str, dict[str, int]] = {}
+    for name in protocol.readout_names:
+        cells = [m.readouts.get(name) for m in measurements]
+        statuses = [str(cell.status if cell else Status.MISSING) for cell in cells]
+        counts[name] = dict(Counter(statuses).most_common())
+    return counts

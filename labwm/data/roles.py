@@ -11,7 +11,9 @@ from labwm.schema.record import Record
 MIN_REPEATS = 3
 """Settings per value from which on a column can be seen to decide another."""
 
-_IGNORED = frozenset({Kind.EMPTY, Kind.CONSTANT, Kind.INDEX, Kind.REACTION})
+_IGNORED = frozenset(
+    {Kind.EMPTY, Kind.CONSTANT, Kind.INDEX, Kind.REACTION, Kind.REMARK}
+)
 
 
 class Guess(Record):
@@ -75,7 +77,9 @@ def _twin(column: Profile, roles: Roles) -> Profile | None:
 
 def _label(roles: Roles, column: Profile, twin: Profile) -> None:
     if column.kind is Kind.NUMBER or twin.header in roles.labels:
-        _leave(roles, column, f"it is another name of {twin.header!r}")
+        is_number = column.kind is Kind.NUMBER
+        what = "a number that follows from" if is_number else "another name of"
+        _leave(roles, column, f"it is {what} {twin.header!r}")
         return
     roles.labels[twin.header] = column.header
     reason = f"it varies one to one with {twin.header!r}"

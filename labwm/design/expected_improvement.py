@@ -48,7 +48,7 @@ def expected_improvement(state: State, n: int) -> Batch:
     )
     return Batch(
         choices=tuple(
-            Choice(int(row), reason, gain(log_gain), None)
+            Choice(int(row), reason, gain(log_gain), 1.0)
             for row, reason, log_gain in zip(
                 chosen.rows, reasons, chosen.log_gain, strict=True
             )

@@ -30,7 +30,7 @@ def greedy(state: State, n: int) -> Batch:
     beliefs = predicted(state, ready, rows)
     return Batch(
         choices=tuple(
-            Choice(row, f"rank {rank + 1} by predicted utility; {belief}", score, None)
+            Choice(row, f"rank {rank + 1} by predicted utility; {belief}", score, 1.0)
             for rank, (row, belief, score) in enumerate(
                 zip(rows, beliefs, scores[best].tolist(), strict=True)
             )

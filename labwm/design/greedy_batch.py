@@ -33,11 +33,6 @@ class Picks:
     index: tuple[int, ...]
     log_gain: tuple[float, ...]
 
-    @property
-    def log_total(self) -> float:
-        """Logarithm of what the batch is expected to add."""
-        return float(logsumexp(self.log_gain))
-
 
 @dataclass(frozen=True)
 class Problem:

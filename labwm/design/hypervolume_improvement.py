@@ -94,7 +94,7 @@ def _batch(
     reasons = improvement_reasons(state, ready, chosen, share)
     return Batch(
         choices=tuple(
-            Choice(int(row), reason, gain(log_gain), None)
+            Choice(int(row), reason, gain(log_gain), 1.0)
             for row, reason, log_gain in zip(
                 chosen.rows, reasons, chosen.log_gain, strict=True
             )

@@ -21,7 +21,7 @@ def random_choice(state: State, n: int) -> Batch:
     sizes = np.array([len(group) for group in groups])
     group = groups[rng.choice(len(groups), p=sizes / sizes.sum())]
     rows = rng.choice(group, size=min(n, len(group)), replace=False)
-    propensity = len(rows) / len(group) * len(group) / sizes.sum()
+    propensity = float(len(rows) / sizes.sum())
     reason = f"drawn at random from {sizes.sum()} candidates"
     return Batch(
         choices=tuple(Choice(int(row), reason, None, propensity) for row in rows),

@@ -43,7 +43,8 @@ class Choice:
         row: Row of the pool.
         reason: Why, in a sentence that a chemist reads.
         acquisition: Value of the acquisition function, on the policy's scale.
-        propensity: Probability of this choice under the policy; 1 if deterministic.
+        propensity: Probability, over the policy's seeds, that this candidate is in the
+            batch: 1 if deterministic, None where it has no closed form.
     """
 
     row: int

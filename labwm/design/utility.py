@@ -59,11 +59,6 @@ def log_expected_excess(
     return _log_ramp(sign * mean - threshold, sd)
 
 
-def _target(objective: Objective) -> float:
-    assert objective.target is not None  # the record guarantees it for `match`
-    return objective.target
-
-
 def _standard(gap: Floats, sd: Floats) -> Floats:
     # Clipped where a square would overflow: the outcome is certain long before.
     return np.clip(gap / np.maximum(sd, _TINY), -1e9, 1e9)

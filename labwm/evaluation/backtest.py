@@ -6,7 +6,7 @@ Shapes: `t` experiments in the order in which they were measured.
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from labwm.design.propose import propose
 from labwm.design.state import Batch, State
 from labwm.errors import InvalidInputError
 from labwm.evaluation.lookup import Lookup
+from labwm.schema import Prediction
+from labwm.world_model.contract import SupportsFeedback
 
 Floats = NDArray[np.float64]
 LEVEL = 0.9
@@ -45,6 +47,11 @@ class Plan:
                 "A campaign starts with at least one experiment without a model; got "
                 f"n_initial={self.n_initial}. Leave it out for one batch."
             )
+
+    def within(self, n_rows: int) -> "Plan":
+        """Return the plan that a table of `n_rows` experiments can fulfil."""
+        budget = min(self.budget, n_rows)
+        return replace(self, budget=budget, batch=min(self.batch, budget))
 
     @property
     def places(self) -> list[int]:
@@ -87,6 +94,7 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
     measured: list[int] = []
     covered: list[float] = []
     vacuous: list[float] = []
+    errors = Errors()
     seconds: list[float] = []
     budget = min(plan.budget, len(lookup))
     while len(rows) < budget:
@@ -97,7 +105,7 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
         seconds.append(time.perf_counter() - start)
         chosen = [choice.row for choice in batch.choices]
         new = [lookup.measure(row, seed=seed) for row in chosen]
-        is_covered, is_vacuous = _scores(lookup, batch, chosen, new)
+        is_covered, is_vacuous = _scores(lookup, batch, chosen, new, errors)
         covered += is_covered
         vacuous += is_vacuous
         rows += chosen
@@ -138,17 +146,39 @@ def round_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
 
 
+class Errors:
+    """Standardised errors of what a campaign stated before, by readout."""
+
+    def __init__(self) -> None:
+        self._by_readout: dict[str, list[float]] = {}
+
+    def so_far(self) -> dict[str, Floats]:
+        """Return the errors of each readout in the order they came."""
+        return {name: np.array(found) for name, found in self._by_readout.items()}
+
+    def add(self, prediction: Prediction, values: Floats) -> None:
+        """Take what was measured, `q x m`; NaN where it is no number."""
+        error = (values - prediction.location) / prediction.scale
+        for j, name in enumerate(prediction.readouts):
+            known = error[~np.isnan(error[:, j]), j]
+            self._by_readout.setdefault(name, []).extend(known.tolist())
+
+
 def _scores(
-    lookup: Lookup, batch: Batch, chosen: list[int], new: list[int]
+    lookup: Lookup, batch: Batch, chosen: list[int], new: list[int], errors: Errors
 ) -> tuple[list[float], list[float]]:
     if batch.model is None:
         return [np.nan] * len(chosen), [np.nan] * len(chosen)
-    prediction = batch.model.predict(lookup.pool.take(chosen))
+    model = batch.model
+    if isinstance(model, SupportsFeedback):
+        model = model.under_feedback(errors.so_far())
+    prediction = model.predict(lookup.pool.take(chosen))
     low, high = prediction.interval(LEVEL)
     values = lookup.observed.values[new]
     # A limit such as `<5` is no number that an interval could hold or miss.
     is_number = ~np.isnan(values) & (lookup.observed.censoring[new] == 0)
     inside = np.where(is_number, (low <= values) & (values <= high), np.nan)
+    errors.add(prediction, np.where(is_number, values, np.nan))
     return _row_means(inside), _row_means(prediction.is_vacuous.astype(float))
 
 

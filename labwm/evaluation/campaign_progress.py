@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from labwm.errors import NotEnoughDataError
 from labwm.evaluation.campaign_record import CampaignRecord, Outcomes
 from labwm.evaluation.canvas import with_unit
-from labwm.evaluation.hypervolume import hypervolume
 from labwm.evaluation.lookup import lookup_from
 from labwm.evaluation.random_band import best_band, hypervolume_band
 from labwm.evaluation.yardstick import Yardstick, yardstick_of
 from labwm.schema import Goal
+from labwm.world_model.hypervolume import hypervolume
 from labwm.world_model.reward import reference_utility
 
 Floats = NDArray[np.float64]

@@ -59,6 +59,7 @@ class CampaignRecord:
         table: Measurements of the whole pool, where they are known from elsewhere:
             what random search would have found is computed from it.
         table_name: Where the table comes from.
+        no_table: Why there is none.
     """
 
     name: str
@@ -69,6 +70,7 @@ class CampaignRecord:
     provenance: Mapping[str, str] = field(default_factory=dict)
     table: Sequence[Measurement] | None = None
     table_name: str = ""
+    no_table: str = ""
 
     def __post_init__(self) -> None:
         if not any(experiment.measurements for experiment in self.experiments):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from labwm.evaluation.campaign_record import Stated
 from labwm.evaluation.canvas import (
@@ -21,24 +20,20 @@ from labwm.evaluation.canvas import (
     title,
     with_unit,
 )
+from labwm.scores import share_interval
 
 Floats = NDArray[np.float64]
 LEVELS = np.linspace(0.05, 0.95, 19)
 
 
 def coverage(is_inside: Floats) -> tuple[float, float, float, int]:
-    """Return share, its exact 95 % binomial interval, and number; NaN is left out.
-
-    Reference:
-        Clopper & Pearson, Biometrika 26, 404 (1934).
-    """
+    """Return share, its 95 % interval, and number; NaN is left out."""
     known = is_inside[~np.isnan(is_inside)]
     n = len(known)
     if n == 0:
         return np.nan, np.nan, np.nan, 0
     hits = int(known.sum())
-    interval = binomtest(hits, n).proportion_ci(0.95, method="exact")
-    return hits / n, float(interval.low), float(interval.high), n
+    return hits / n, *share_interval(hits, n), n
 
 
 def before_after_plot(stated: Stated) -> bytes:

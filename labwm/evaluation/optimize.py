@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labwm.design.candidates import changed_freely
 from labwm.design.propose import require_policy
@@ -83,6 +83,7 @@ def bench_optimize(
     if not settings.honours_change:
         protocol = changed_freely(protocol)
     lookup = lookup_from(protocol, measurements)
+    settings = replace(settings, plan=settings.plan.within(len(lookup)))
     yardstick = yardstick_of(lookup, n_max=settings.plan.budget)
     rows: list[Row] = []
     traces = _traces(lookup, settings, progress)

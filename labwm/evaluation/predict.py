@@ -138,8 +138,9 @@ def _score(
     start = time.perf_counter()
     questions = test.questions.take(rows)
     marginal = predictor(name)(train, questions, lookup.protocol, readout, seed)
+    seconds = time.perf_counter() - start
     found = scored(y, y_train, marginal)
-    found["seconds"] = time.perf_counter() - start
+    found["seconds"] = seconds
     found["peak_mb"] = peak_mb()
     return found
 

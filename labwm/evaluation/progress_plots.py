@@ -1,4 +1,4 @@
-"""Plots of progress: of one campaign against random search, of policies on a table.
+"""Plots of one campaign's progress, against random search where that is known.
 
 Shapes: `t` experiments, `k` objectives.
 """
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from labwm.evaluation.campaign_record import Outcomes
 from labwm.evaluation.canvas import (
     BLUE,
-    CYCLE,
     GREY,
     ORANGE,
     RED,
@@ -20,10 +19,8 @@ from labwm.evaluation.canvas import (
     title,
     with_unit,
 )
-from labwm.evaluation.hypervolume import is_on_front
-from labwm.evaluation.progress import EXACT
-from labwm.evaluation.table import BenchTable, Row
 from labwm.schema import Goal, Objective, Protocol
+from labwm.world_model.hypervolume import is_on_front
 
 Floats = NDArray[np.float64]
 
@@ -116,44 +113,6 @@ def front_plot(
     axes.legend(loc="best")
     title(axes, "Objectives: what was measured, and the front")
     return png(figure)
-
-
-def bench_plot(table: BenchTable, metric: str, *, label: str) -> bytes:
-    """Draw a metric of every policy against experiments, with its intervals.
-
-    Args:
-        table: Result of a back-test.
-        metric: For example `simple_regret`.
-        label: Of the vertical axis, with its unit.
-    """
-    figure, (axes,) = panels()
-    names = list(dict.fromkeys(row.name for row in table.rows))
-    colours = dict(zip([n for n in names if n != EXACT], CYCLE * 3, strict=False))
-    for name in names:
-        rows = [r for r in table.rows if (r.name, r.metric) == (name, metric)]
-        rows = [r for r in rows if r.mean is not None and isinstance(r.at, int | float)]
-        if rows:
-            _draw_policy(axes, name, rows, colours.get(name))
-    axes.set_xlabel("experiments")
-    axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="best")
-    title(
-        axes, f"{table.data or 'Table'}: {table.seeds} campaigns per policy, 95 % bands"
-    )
-    return png(figure)
-
-
-def _draw_policy(axes: Axes, name: str, rows: list[Row], colour: str | None) -> None:
-    x = [float(row.at or 0) for row in rows]
-    mean = np.array([row.mean for row in rows], dtype=float)
-    if name == EXACT:
-        axes.plot(x, mean, "--", color=GREY, label="random, exact expectation")
-        return
-    low = np.array([row.low for row in rows], dtype=float)
-    high = np.array([row.high for row in rows], dtype=float)
-    axes.plot(x, mean, "-o", color=colour, ms=4, label=name)
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
 
 
 def _shade_rounds(axes: Axes, rounds: NDArray[np.int64]) -> None:

@@ -5,11 +5,13 @@ Every figure here is exact for a table: no draw is made, except by
 Shapes: `N` rows of the table, `k` objectives.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from labwm.evaluation.hypervolume import hypervolume
+from labwm.world_model.hypervolume import hypervolume
 
 Floats = NDArray[np.float64]
 
@@ -17,22 +19,27 @@ Floats = NDArray[np.float64]
 def expected_best(values: Floats, n_max: int) -> Floats:
     """Return E[largest of n values] for n = 1 … `n_max`, length `n_max`.
 
-    With the values in ascending order, P(largest of n <= v_r) = C(r, n) / C(N, n);
-    from n - 1 to n this grows by the factor (r - n + 1) / (N - n + 1).
-
     Args:
         values: The table, length `N`, without NaN.
         n_max: At most `N`; beyond, the largest value is repeated.
     """
     ascending = np.sort(np.asarray(values, float))
-    n_rows = len(ascending)
+    best = np.full(n_max, ascending[-1])
+    for i, below in enumerate(probability_of_best(len(ascending), n_max)):
+        best[i] = ascending @ np.diff(below, prepend=0.0)
+    return best
+
+
+def probability_of_best(n_rows: int, n_max: int) -> Iterator[Floats]:
+    """Yield P(largest of n <= r-th smallest) over the ranks r, for n = 1, 2, …, `N`.
+
+    It is C(r, n) / C(N, n); from n - 1 to n it grows by (r - n + 1) / (N - n + 1).
+    """
     rank = np.arange(1, n_rows + 1, dtype=float)
     below = np.ones(n_rows)
-    best = np.full(n_max, ascending[-1])
     for n in range(1, min(n_max, n_rows) + 1):
         below = below * np.maximum(rank - n + 1, 0.0) / (n_rows - n + 1)
-        best[n - 1] = ascending @ np.diff(below, prepend=0.0)
-    return best
+        yield below
 
 
 def expected_experiments_to(n_hits: int, n_rows: int) -> float:
@@ -74,6 +81,14 @@ def hypervolume_by_drawing(
         n_draws: Independent orders of the table.
         seed: Of the orders.
     """
+    drawn = drawn_hypervolumes(points, reference, n_max, n_draws=n_draws, seed=seed)
+    return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(n_draws)
+
+
+def drawn_hypervolumes(
+    points: Floats, reference: Floats, n_max: int, *, n_draws: int, seed: int
+) -> Floats:
+    """Return the hypervolume of the first n of random orders, `n_draws x n_max`."""
     rng = np.random.default_rng(seed)
     n_max = min(n_max, len(points))
     drawn = np.empty((n_draws, n_max))
@@ -81,7 +96,7 @@ def hypervolume_by_drawing(
         order = rng.permutation(len(points))[:n_max]
         for n in range(1, n_max + 1):
             drawn[d, n - 1] = hypervolume(points[order[:n]], reference)
-    return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(n_draws)
+    return drawn
 
 
 def _area_by_dominators(points: Floats) -> Floats:

@@ -27,6 +27,7 @@ from labwm.evaluation.report_tables import (
     coverage_rows,
     failure_rows,
     headline,
+    molecules_png,
     provenance_rows,
     round_tables,
 )
@@ -84,6 +85,9 @@ def make_report(record: CampaignRecord) -> ReportFiles:
         images["calibration"] = calibration_plot(stated)
     noise = _noise_images(record)
     images |= noise
+    best = best_cards(record, outcomes)
+    if (molecules := molecules_png(best)) is not None:
+        images["best_molecules"] = molecules
     page = _template().render(
         name=record.name,
         title=record.protocol.title or record.protocol.name,
@@ -91,7 +95,7 @@ def make_report(record: CampaignRecord) -> ReportFiles:
         asked=asked_rows(record),
         progress_note=_progress_note(record, progress),
         has_front=has_front,
-        best=best_cards(record, outcomes),
+        best=best,
         coverage=coverage_rows(stated) if stated is not None else [],
         failures=failure_rows(outcomes),
         has_noise=bool(noise),
@@ -123,7 +127,10 @@ def _figure(image: bytes, text: str) -> Markup:
 
 def _progress_note(record: CampaignRecord, progress: CampaignProgress) -> str:
     if record.table is None:
-        return "No table of the whole pool is known, so random search is not drawn."
+        why = f" ({record.no_table})" if record.no_table else ""
+        return (
+            f"No table of the whole pool is known{why}, so random search is not drawn."
+        )
     if progress.expected is None:
         return (
             f"{record.table_name} holds too few numbers to compute what random search "

@@ -1,5 +1,6 @@
 """What a report says in words and tables: plain values for its page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,8 @@ from labwm.evaluation.campaign_record import (
     Stated,
 )
 from labwm.evaluation.honesty_plots import coverage
-from labwm.evaluation.hypervolume import is_on_front
 from labwm.schema import Goal, MoleculeParameter, Objective, Value
+from labwm.world_model.hypervolume import is_on_front
 
 N_BEST = 8
 LEVEL = 0.9
@@ -28,7 +29,14 @@ class Card:
 
     title: str
     lines: tuple[str, ...]
-    svg: str | None
+    smiles: str | None
+
+    @property
+    def svg(self) -> str | None:
+        """Drawing of the molecule; None where there is not exactly one."""
+        from labwm.chem.draw import svg
+
+        return svg(self.smiles) if self.smiles else None
 
 
 def headline(
@@ -80,6 +88,17 @@ def best_cards(record: CampaignRecord, outcomes: Outcomes) -> list[Card]:
     """
     order = _best_order(outcomes)[:N_BEST]
     return [_card(record, outcomes, int(i)) for i in order]
+
+
+def molecules_png(cards: Sequence[Card]) -> bytes | None:
+    """Draw the molecules of the best experiments; None where these are no molecules."""
+    from labwm.chem.draw import grid_png
+
+    drawn = [(card.smiles, card.title) for card in cards if card.smiles]
+    if not drawn:
+        return None
+    smiles, titles = zip(*drawn, strict=True)
+    return grid_png(smiles, titles)
 
 
 def coverage_rows(stated: Stated) -> list[dict[str, str | int]]:
@@ -167,19 +186,17 @@ def _card(record: CampaignRecord, outcomes: Outcomes, i: int) -> Card:
         if not np.isnan(outcomes.values[i, j]):
             value = amount(float(outcomes.values[i, j]), readout.unit)
             lines.append(f"{readout.name}: {value}")
-    return Card(label_of(experiment), tuple(lines), _drawing(record, experiment))
+    return Card(label_of(experiment), tuple(lines), _molecule(record, experiment))
 
 
-def _drawing(record: CampaignRecord, experiment: ReportedExperiment) -> str | None:
-    from labwm.chem.draw import svg
-
+def _molecule(record: CampaignRecord, experiment: ReportedExperiment) -> str | None:
     # Of a reaction with several molecules each has its place in the title instead.
     molecules = [
         str(experiment.conditions[p.name])
         for p in record.protocol.parameters
         if isinstance(p, MoleculeParameter) and p.name in experiment.conditions
     ]
-    return svg(molecules[0]) if len(molecules) == 1 else None
+    return molecules[0] if len(molecules) == 1 else None
 
 
 def _round_row(

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.errors import NotEnoughDataError
-from labwm.evaluation.hypervolume import hypervolume, is_on_front
 from labwm.evaluation.lookup import Lookup
 from labwm.evaluation.random_expectation import (
     expected_best,
@@ -19,6 +18,7 @@ from labwm.evaluation.random_expectation import (
     hypervolume_by_drawing,
 )
 from labwm.schema import Goal, Objective
+from labwm.world_model.hypervolume import hypervolume, is_on_front
 from labwm.world_model.reward import reference_utility
 
 Floats = NDArray[np.float64]

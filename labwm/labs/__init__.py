@@ -1,5 +1,7 @@
 """Labs: one seam, several adapters."""
 
+from labwm.labs.folder import FolderLab
+from labwm.labs.http import HttpLab
 from labwm.labs.instrument import Instrument, Outcome
 from labwm.labs.lab import ComputingLab, Lab, Progress
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
@@ -9,6 +11,8 @@ from labwm.labs.xtb import xtb_lab
 
 __all__ = [
     "ComputingLab",
+    "FolderLab",
+    "HttpLab",
     "Instrument",
     "Lab",
     "Outcome",

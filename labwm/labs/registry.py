@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from labwm.errors import NotFoundError, suggest
-from labwm.labs.lab import ComputingLab
+from labwm.errors import NotFoundError, ProtocolError, suggest
+from labwm.labs import folder as folder_lab
+from labwm.labs import http
+from labwm.labs.folder import FolderLab
+from labwm.labs.http import HttpLab
+from labwm.labs.lab import Lab
 from labwm.labs.replay import replay_lab
 from labwm.labs.spool import CAPABILITIES
 from labwm.labs.xtb import xtb_lab
@@ -28,17 +32,83 @@ class Adapter:
 
     origin: Origin
     capabilities: Capabilities
-    build: Callable[[Path, Protocol, Sequence[Measurement]], ComputingLab]
+    build: Callable[[Path, Protocol, Sequence[Measurement]], Lab]
 
 
-def _xtb(
-    folder: Path, protocol: Protocol, table: Sequence[Measurement]
-) -> ComputingLab:
+def _xtb(folder: Path, protocol: Protocol, table: Sequence[Measurement]) -> Lab:
     del table  # it computes
     return xtb_lab(folder, protocol)
 
 
+def _folder(folder: Path, protocol: Protocol, table: Sequence[Measurement]) -> Lab:
+    del table  # somebody measures
+    given = _settings(protocol, "folder", known={"settle_seconds"})
+    settle = given.get("settle_seconds", folder_lab.SETTLE_SECONDS)
+    if isinstance(settle, bool | str) or settle < 0:
+        raise ProtocolError(
+            f"`settle_seconds` is a number of seconds, 0 or more; got {settle!r}. "
+            "Correct lab.settings."
+        )
+    return FolderLab(folder, protocol, settle_seconds=float(settle))
+
+
+_HTTP_SETTINGS = {"url", "origin", "key_variable", "timeout_seconds"}
+
+
+def _http(folder: Path, protocol: Protocol, table: Sequence[Measurement]) -> Lab:
+    del folder, table  # the lab has its own
+    given = _settings(protocol, "http", known=_HTTP_SETTINGS)
+    url, timeout = given.get("url"), given.get("timeout_seconds", http.TIMEOUT_SECONDS)
+    variable = given.get("key_variable", http.KEY_VARIABLE)
+    if not isinstance(url, str) or not isinstance(variable, str):
+        raise ProtocolError(
+            "The lab 'http' has an address and the name of the variable with its key; "
+            f"got url {url!r} and key_variable {variable!r}. Set lab.adapter to http "
+            "and lab.settings.url to the address of the lab's server."
+        )
+    if isinstance(timeout, bool | str) or timeout <= 0:
+        raise ProtocolError(
+            f"`timeout_seconds` is a number of seconds above 0; got {timeout!r}. "
+            "Correct lab.settings."
+        )
+    return HttpLab(
+        url=url,
+        protocol_sha256=protocol.digest(),
+        origin=_http_origin(protocol),
+        key_variable=variable,
+        timeout_seconds=float(timeout),
+    )
+
+
+def _http_origin(protocol: Protocol) -> Origin:
+    given = _settings(protocol, "http", known=_HTTP_SETTINGS)
+    name = str(given.get("origin", Origin.MEASURED.value))
+    allowed = [Origin.MEASURED, Origin.COMPUTED, Origin.REPLAYED]
+    if name not in [origin.value for origin in allowed]:
+        raise ProtocolError(
+            f"Results of the lab 'http' have an origin; got {name!r}. "
+            f"{suggest(name, [origin.value for origin in allowed])}"
+        )
+    return Origin(name)
+
+
+def _settings(
+    protocol: Protocol, name: str, *, known: set[str]
+) -> dict[str, bool | int | float | str]:
+    """Return the settings of a lab, none where the protocol names another lab."""
+    if protocol.lab.adapter != name:
+        return {}
+    if unknown := sorted(set(protocol.lab.settings) - known):
+        raise ProtocolError(
+            f"Settings of the lab {name!r} are known by name; got {unknown[0]!r}. "
+            f"{suggest(unknown[0], known)}"
+        )
+    return protocol.lab.settings
+
+
 ADAPTERS: Final[Mapping[str, Adapter]] = {
+    "folder": Adapter(Origin.MEASURED, folder_lab.CAPABILITIES, _folder),
+    "http": Adapter(Origin.MEASURED, http.CAPABILITIES, _http),
     "replay": Adapter(Origin.REPLAYED, CAPABILITIES, replay_lab),
     "xtb": Adapter(Origin.COMPUTED, CAPABILITIES, _xtb),
 }
@@ -49,12 +119,18 @@ def lab_names() -> tuple[str, ...]:
     return tuple(ADAPTERS)
 
 
-def origin_of_lab(name: str) -> Origin:
+def origin_of_lab(name: str, protocol: Protocol | None = None) -> Origin:
     """Return the origin of everything that a lab returns.
+
+    A server behind `http` measures unless the protocol says what else it does; the
+    server refuses jobs that expect another origin than its own.
 
     Raises:
         NotFoundError: If no lab has this name.
+        ProtocolError: If the protocol cannot be followed by the lab `http`.
     """
+    if name == "http" and protocol is not None:
+        return _http(Path(), protocol, ()).origin
     return _adapter(name).origin
 
 
@@ -69,7 +145,7 @@ def capabilities_of(name: str) -> Capabilities:
 
 def build_lab(
     name: str, *, protocol: Protocol, folder: Path, table: Sequence[Measurement] = ()
-) -> ComputingLab:
+) -> Lab:
     """Make the lab of a name; the same arguments make the same lab after a crash.
 
     Args:

@@ -10,11 +10,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from re import fullmatch
 from typing import Final
 
-from labwm.errors import DuplicateError, InDoubtError, LabError, NotFoundError
-from labwm.labs import durable
+from labwm.errors import InDoubtError
+from labwm.labs import admission, durable
 from labwm.labs.instrument import Instrument, Outcome, Runner
 from labwm.labs.job_folder import JobFolder
 from labwm.labs.lab import Progress
@@ -29,7 +28,6 @@ from labwm.schema import (
     WellResult,
 )
 
-_KEY = r"[a-z0-9][a-z0-9-]{7,63}"
 _STAGED_FOR = 3600.0
 """Seconds after which a submission that is still staged was given up."""
 CAPABILITIES: Final = Capabilities(
@@ -89,15 +87,9 @@ class SpoolLab:
                 f"{job.submission_key!r}. Submit the same key again."
             ) from error
         if folder.is_refused:
-            raise LabError(
-                f"A key that was refused is never accepted; got {job.submission_key!r}."
-                " Make a new job with a new key."
-            )
+            raise admission.refused(job.submission_key)
         if folder.job != job:
-            raise DuplicateError(
-                "A submission key stands for one job for ever; got "
-                f"{job.submission_key!r} with another content. Use a new key."
-            )
+            raise admission.other_content(job.submission_key)
         return Acknowledgement(
             submission_key=job.submission_key,
             external_id=f"{self.name}/{job.submission_key}",
@@ -142,11 +134,7 @@ class SpoolLab:
         Raises:
             LabError: If this could not be a submission key.
         """
-        if not fullmatch(_KEY, submission_key):
-            raise LabError(
-                "A submission key has 8 to 64 lower case letters, digits and '-'; got "
-                f"{submission_key!r}. Pass the key of a job."
-            )
+        admission.check_key(submission_key)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._folder(submission_key).refuse()
         return self.status(submission_key)
@@ -218,7 +206,10 @@ class SpoolLab:
         if not self.folder.exists():
             return []
         durable.sweep(self.folder, older_than=_STAGED_FOR)
-        found = [JobFolder(path) for path in self.folder.iterdir() if path.is_dir()]
+        # Only whole jobs: what is staged may get its name, and be gone, at any moment.
+        found = [
+            JobFolder(p) for p in self.folder.iterdir() if admission.is_key(p.name)
+        ]
         mine = [
             folder
             for folder in found
@@ -239,30 +230,19 @@ class SpoolLab:
         return status
 
     def _check(self, job: Job) -> None:
-        if job.lab != self.name:
-            raise LabError(
-                f"A job names the lab that it is sent to; got {job.lab!r} at "
-                f"{self.name!r}. Send it to {job.lab!r}."
-            )
-        if job.protocol_sha256 != self.protocol_sha256:
-            raise LabError(
-                f"Lab {self.name!r} follows the protocol {self.protocol_sha256[:12]}; "
-                f"got a job for {job.protocol_name!r} version {job.protocol_version}, "
-                f"{job.protocol_sha256[:12]}. Open the lab with the job's protocol."
-            )
+        admission.check_address(
+            job, lab=self.name, protocol_sha256=self.protocol_sha256
+        )
         for well in job.wells:
             self.instrument.check(well)
 
     def _folder(self, submission_key: str) -> JobFolder:
         # What is no key names no job, and never a path outside the lab's folder.
-        is_key = fullmatch(_KEY, submission_key) is not None
+        is_key = admission.is_key(submission_key)
         return JobFolder(self.folder / (submission_key if is_key else ".no-such-job"))
 
     def _known(self, submission_key: str) -> JobFolder:
         folder = self._folder(submission_key)
         if not folder.has_job:
-            raise NotFoundError(
-                f"A job is known by its submission key; got {submission_key!r}, which "
-                f"{self.name!r} never accepted. Submit the job first."
-            )
+            raise admission.unknown(submission_key, lab=self.name)
         return folder

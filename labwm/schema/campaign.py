@@ -7,6 +7,17 @@ from pydantic import Field
 
 from labwm.schema.record import Record
 
+PolicyName = Literal[
+    "default",
+    "expected_improvement",
+    "greedy",
+    "hypervolume_improvement",
+    "random",
+    "space_filling",
+    "thompson",
+]
+"""Ways to choose experiments: the names that `design.propose` knows."""
+
 
 class CampaignSpec(Record):
     """Everything needed to start a campaign; the form in the UI shows these fields."""
@@ -21,7 +32,7 @@ class CampaignSpec(Record):
         description="Name of a shipped protocol, or the path of a protocol file",
         min_length=1,
     )
-    lab: Literal["protocol", "virtual", "replay", "xtb"] = Field(
+    lab: Literal["protocol", "virtual", "replay", "xtb", "folder", "http"] = Field(
         default="protocol",
         title="Lab",
         description="Where experiments run; 'protocol' takes the lab that it names",
@@ -31,8 +42,18 @@ class CampaignSpec(Record):
         title="Data set or table",
         description="Catalogue name or file: what replay plays, what virtual learns",
     )
-    policy: str = Field(default="default", title="Policy", min_length=1)
-    budget: int = Field(default=48, title="Budget [experiments]", ge=1, le=100_000)
+    policy: PolicyName = Field(
+        default="default",
+        title="Policy",
+        description="How experiments are chosen; 'default' is what labwm advises",
+    )
+    budget: int = Field(
+        default=48,
+        title="Budget [experiments]",
+        ge=1,
+        le=100_000,
+        description="The campaign is done when so many were measured or have failed",
+    )
     batch_size: int | None = Field(
         default=None,
         title="Batch size [experiments]",
@@ -42,11 +63,17 @@ class CampaignSpec(Record):
     )
     n_initial: int | None = Field(
         default=None,
-        title="First experiments without a model",
+        title="First experiments without a model [experiments]",
         ge=1,
         description="One batch when not given",
     )
-    seed: int = Field(default=0, title="Random seed", ge=0, lt=2**31)
+    seed: int = Field(
+        default=0,
+        title="Random seed",
+        ge=0,
+        lt=2**31,
+        description="The same seed, protocol and results choose the same experiments",
+    )
 
 
 class CampaignState(StrEnum):

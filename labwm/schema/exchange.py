@@ -208,7 +208,7 @@ class Best(Record):
 
 
 class CalibrationSoFar(Record):
-    """Predictions stored before, against what was measured after."""
+    """Predictions stored before, against what was measured first after each."""
 
     readout: str
     n: int

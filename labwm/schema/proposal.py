@@ -44,7 +44,8 @@ class Proposal(Record):
     acquisition: float | None = None
     """Value of the acquisition function, on the policy's own scale."""
     propensity: float | None = Field(default=None, gt=0, le=1)
-    """Probability with which the policy chose this candidate; 1 if deterministic."""
+    """Probability, over the policy's seeds, of this candidate in the batch: 1 if
+    deterministic; None where it has no closed form, and for people and agents."""
     n_considered: int = Field(ge=1)
     """Candidates that were compared."""
     seed: int

@@ -1,4 +1,4 @@
-"""Candidates to choose among: every point of a small space, a fair sample of a large.
+"""Candidates to choose among: every point of a small space, fair draws from a large.
 
 Shapes: `n` rows, `d` columns of the unit cube.
 """
@@ -33,7 +33,7 @@ MAX_ROUNDS = 24
 
 
 def candidates(protocol: Protocol, *, limit: int = 100_000, seed: int) -> Questions:
-    """Return every point of a space of at most `limit` points, else a sample.
+    """Return every point of a space of at most `limit` points, else draws.
 
     A larger finite space gives `limit` distinct points, each feasible point being
     equally likely. A space with a continuous parameter, or one too tangled to be
@@ -43,20 +43,20 @@ def candidates(protocol: Protocol, *, limit: int = 100_000, seed: int) -> Questi
     Args:
         protocol: What may be chosen; contexts are left empty.
         limit: Most rows to return.
-        seed: Of the sample; a full enumeration does not depend on it.
+        seed: Of the draws; a full enumeration does not depend on it.
 
     Raises:
-        SpaceError: If no feasible point exists, or if too few of the sampled points
+        SpaceError: If no feasible point exists, or if too few of the drawn points
             keep the constraints.
     """
     if limit < 1:
-        raise SpaceError(f"A sample has at least one point; got a limit of {limit}.")
+        raise SpaceError(f"A pool has at least one point; got a limit of {limit}.")
     if is_finite(protocol):
         walk = finite_walk(protocol)
         if (n := walk.count()) is not None:
             return _finite(protocol, walk, n, limit, seed)
     refuse_context_constraints(protocol)
-    return _sampled(protocol, limit, seed)
+    return _drawn(protocol, limit, seed)
 
 
 def _finite(protocol: Protocol, walk: Walk, n: int, limit: int, seed: int) -> Questions:
@@ -87,7 +87,7 @@ def _ranks(n: int, limit: int, seed: int) -> Sequence[int]:
     return sorted(chosen)
 
 
-def _sampled(protocol: Protocol, limit: int, seed: int) -> Questions:
+def _drawn(protocol: Protocol, limit: int, seed: int) -> Questions:
     from scipy.stats import qmc
 
     d = sum(_n_columns(p) for p in protocol.chosen_parameters)
@@ -112,7 +112,7 @@ def _sampled(protocol: Protocol, limit: int, seed: int) -> Questions:
             if len(rows) == limit:
                 return questions_from(protocol, rows)
     raise SpaceError(
-        f"A sample of {limit} points needs a space in which random points keep the "
+        f"A draw of {limit} points needs a space in which random points keep the "
         f"constraints; {len(rows)} of {n_tried} did. Widen the constraints, ask for "
         "fewer points, or declare fractions as a mixture."
     )

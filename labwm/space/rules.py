@@ -110,7 +110,7 @@ def rules_for(protocol: Protocol, axes: Sequence[Axis]) -> tuple[Rule, ...]:
         if not names <= set(order):
             raise SpaceError(
                 "A constraint of a space that is walked names finite parameters only; "
-                f"got {sorted(names)}. Sample the space instead."
+                f"got {sorted(names)}. Draw from the space instead."
             )
         rules.append(_rule(constraint, [a for a in axes if a.name in names]))
     return tuple(rules)

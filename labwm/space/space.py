@@ -47,7 +47,7 @@ def n_points(protocol: Protocol) -> Count:
         raise SpaceError(
             f"A constrained space is counted through at most {MAX_STATES} partial "
             f"sums; got more. Without constraints it has {walk.product_size()} points. "
-            "Coarsen the levels, or sample the space."
+            "Coarsen the levels, or draw from the space."
         )
     return Count(n)
 
@@ -67,7 +67,7 @@ def finite_walk(protocol: Protocol) -> Walk:
         if levels_of(parameter) is None:
             raise SpaceError(
                 f"Only a finite space is walked; {parameter.name!r} is "
-                f"{parameter.kind}. Use `candidates` to sample it."
+                f"{parameter.kind}. Use `candidates` to draw from it."
             )
     return walk_of(protocol)
 

@@ -20,8 +20,8 @@ from labwm.store import datasets, leases, observations, principals, queries
 from labwm.store.chain import Author, Json, utc_now
 from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
+from labwm.store.migrate import make_ready
 from labwm.store.opening import open_campaign, store_protocol
-from labwm.store.revision import make_ready
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
     BatchView,

@@ -74,6 +74,23 @@ def upgrade(url: str | None = None) -> Upgraded:
         engine.dispose()
 
 
+def make_ready(engine: Engine) -> None:
+    """Make the tables of an empty database; refuse any other revision than ours.
+
+    Raises:
+        SchemaRevisionError: If the database is of another revision.
+    """
+    found = revision_of(engine)
+    if found is None:
+        migrate(engine)
+        found = revision_of(engine)
+    if found != HEAD:
+        raise SchemaRevisionError(
+            f"This labwm works with tables of revision {HEAD}; the database is of "
+            f"{found}. Run `labwm db upgrade`, or install the labwm that made it."
+        )
+
+
 def migrate(engine: Engine) -> None:
     """Run the missing migrations in one transaction that no other writer shares.
 

@@ -29,22 +29,3 @@ def revision_of(engine: Engine) -> str | None:
             )
         version = table(VERSION_TABLE, column("version_num"))
         return connection.execute(select(version.c.version_num)).scalar_one_or_none()
-
-
-def make_ready(engine: Engine) -> None:
-    """Make the tables of an empty database; refuse any other revision than ours.
-
-    Raises:
-        SchemaRevisionError: If the database is of another revision.
-    """
-    found = revision_of(engine)
-    if found is None:
-        from labwm.store.migrate import migrate
-
-        migrate(engine)
-        found = revision_of(engine)
-    if found != HEAD:
-        raise SchemaRevisionError(
-            f"This labwm works with tables of revision {HEAD}; the database is of "
-            f"{found}. Run `labwm db upgrade`, or install the labwm that made it."
-        )

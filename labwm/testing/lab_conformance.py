@@ -7,13 +7,14 @@ that a lab does not claim is not tested. Workers and submitters are real process
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from labwm.errors import DuplicateError, LabError, NotFoundError
-from labwm.labs import ComputingLab, SpoolLab
+from labwm.labs import ComputingLab, Lab, SpoolLab
 from labwm.schema import (
     Conditions,
     Job,
@@ -41,14 +42,23 @@ class LabKit:
         impossible: Conditions that it must refuse at once.
         failing: Conditions that it accepts and cannot get a value for; or None.
         folder: Where it keeps its jobs, and a file for notes beside.
+        work: Stands for whoever does the work: does as many wells as it is told, or
+            all, and returns how many. None for labs that compute. Picklable.
     """
 
-    open: Callable[[], SpoolLab]
+    open: Callable[[], Lab]
     protocol: Protocol
     conditions: tuple[Conditions, ...]
     impossible: Conditions
     failing: Conditions | None
     folder: Path
+    work: Callable[[int | None], int] | None = None
+
+    def work_off(self, n_wells: int | None = None) -> int:
+        """Have wells that wait done, all or so many; returns how many were."""
+        if self.work is not None:
+            return self.work(n_wells)
+        return work_some(_computing(self), n_wells)
 
     @property
     def log(self) -> Path:
@@ -57,7 +67,9 @@ class LabKit:
 
     def slow(self) -> ComputingLab:
         """Open the lab with its measurements noted, and slow enough to be killed in."""
-        return counted(self.open(), self.log, SLOW)
+        lab = self.open()
+        assert isinstance(lab, SpoolLab)
+        return counted(lab, self.log, SLOW)
 
     def job(self, key: str = KEY, conditions: tuple[Conditions, ...] = ()) -> Job:
         """Return a job with one well for each of the conditions, or for all."""
@@ -100,11 +112,44 @@ def _work(kit: LabKit) -> None:
 
 
 def _work_at_once(kit: LabKit) -> None:
-    kit.open().work()
+    _computing(kit).work()
+
+
+class _EnoughError(Exception):
+    """So many wells were wanted."""
+
+
+def work_some(lab: ComputingLab, n_wells: int | None) -> int:
+    """Let a computing lab finish so many wells, or all; returns how many it did."""
+    n_done = 0
+
+    def count(_: WellResult) -> None:
+        nonlocal n_done
+        n_done += 1
+        if n_done == n_wells:
+            raise _EnoughError
+
+    with suppress(_EnoughError):
+        lab.work(progress=count)
+    return n_done
+
+
+def _computing(kit: LabKit) -> ComputingLab:
+    lab = kit.open()
+    assert isinstance(lab, ComputingLab)
+    return lab
+
+
+def claims(kit: LabKit, *names: str) -> None:
+    """Skip the test of a capability that the lab does not claim."""
+    can = kit.open().capabilities.model_dump()
+    for name in names:
+        if not can[name]:
+            pytest.skip(f"does not claim {name}")
 
 
 class LabConformance:
-    """Inherit from this and give `kit`."""
+    """What every lab must do; inherit from this and give `kit`."""
 
     @pytest.fixture
     def kit(self) -> LabKit:
@@ -136,31 +181,28 @@ class LabConformance:
         assert not acknowledgement.is_duplicate
         assert lab.status(KEY).state is JobState.ACCEPTED
         assert lab.collect(KEY) == ()
-        told: list[WellResult] = []
-        assert lab.work(progress=told.append) == len(job.wells)
+        assert kit.work_off() == len(job.wells)
         status = lab.status(KEY)
         assert status.state is JobState.FINISHED
         assert (status.n_done, status.n_wells) == (len(job.wells), len(job.wells))
         results = lab.collect(KEY)
         assert [r.well for r in results] == [well.name for well in job.wells]
-        assert sorted(told, key=lambda r: r.well) == list(results)
         for result in results:
             assert result.origin is lab.origin
             assert set(result.readouts) == set(kit.protocol.readout_names)
             assert all(v.status is Status.OK for v in result.readouts.values())
         assert lab.collect(KEY) == results == kit.open().collect(KEY)
-        assert lab.work() == 0
+        assert kit.work_off() == 0
 
     def test_the_same_key_again_starts_nothing(self, kit: LabKit):
+        claims(kit, "dedup_by_key")
         first = kit.open().submit(kit.job())
         again = kit.open().submit(kit.job())
         assert again.is_duplicate
         assert again.external_id == first.external_id
-        lab = kit.slow()
-        lab.work()
+        assert kit.work_off() == len(kit.conditions)
         assert kit.open().submit(kit.job()).is_duplicate
-        assert lab.work() == 0
-        assert set(kit.noted("start").values()) == {1}
+        assert kit.work_off() == 0
 
     def test_the_same_key_with_another_content_is_refused(self, kit: LabKit):
         lab = kit.open()
@@ -189,13 +231,13 @@ class LabConformance:
         with pytest.raises(LabError, match="protocol"):
             lab.submit(job.model_copy(update={"protocol_sha256": "0" * 64}))
         assert lab.status(KEY).state is JobState.UNKNOWN
-        assert lab.work() == 0
+        assert kit.work_off() == 0
 
     def test_equal_conditions_and_replicate_give_equal_values(self, kit: LabKit):
         lab = kit.open()
         lab.submit(kit.job("first-key", kit.conditions[:3]))
         lab.submit(kit.job("second-key", kit.conditions[:3][::-1]))
-        lab.work()
+        kit.work_off()
         first, second = lab.collect("first-key"), lab.collect("second-key")
         assert [r.readouts for r in first] == [r.readouts for r in second[::-1]]
 
@@ -204,7 +246,7 @@ class LabConformance:
             pytest.skip("nothing fails in this lab")
         lab = kit.open()
         lab.submit(kit.job(conditions=(kit.failing, kit.conditions[0])))
-        assert lab.work() == 2
+        assert kit.work_off() == 2
         assert lab.status(KEY).state is JobState.FINISHED
         failed, measured = lab.collect(KEY)
         for value in failed.readouts.values():
@@ -213,14 +255,120 @@ class LabConformance:
             assert value.value is None
         assert all(v.status is Status.OK for v in measured.readouts.values())
 
-    def test_no_time_left_starts_no_well(self, kit: LabKit):
+    def test_some_results_come_before_all_and_stay(self, kit: LabKit):
+        claims(kit, "partial_results")
         lab = kit.open()
+        lab.submit(kit.job())
+        assert kit.work_off(2) == 2
+        status, early = lab.status(KEY), lab.collect(KEY)
+        assert status.state in {JobState.ACCEPTED, JobState.RUNNING}
+        assert status.n_done == len(early) == 2
+        assert kit.work_off() == len(kit.conditions) - 2
+        late = lab.collect(KEY)
+        assert {r.canonical_json() for r in early} <= {r.canonical_json() for r in late}
+        assert lab.status(KEY).state is JobState.FINISHED
+
+    def test_cancel_in_the_middle_keeps_results_and_starts_nothing(self, kit: LabKit):
+        claims(kit, "cancel", "partial_results")
+        lab = kit.open()
+        lab.submit(kit.job())
+        kit.work_off(2)
+        assert lab.cancel(KEY).state is JobState.CANCELLED
+        assert kit.work_off() == 0
+        assert len(lab.collect(KEY)) == 2
+
+    def test_cancel_before_work_starts_nothing_and_after_it_changes_nothing(
+        self, kit: LabKit
+    ):
+        claims(kit, "cancel")
+        lab = kit.open()
+        lab.submit(kit.job("first-key", kit.conditions[:1]))
+        assert lab.cancel("first-key").state is JobState.CANCELLED
+        assert lab.cancel("first-key").state is JobState.CANCELLED
+        lab.submit(kit.job("second-key", kit.conditions[:1]))
+        assert kit.work_off() == 1
+        assert lab.collect("first-key") == ()
+        assert lab.cancel("second-key").state is JobState.FINISHED
+
+    def test_a_refused_key_is_never_accepted(self, kit: LabKit):
+        claims(kit, "refuse_key")
+        lab = kit.open()
+        assert lab.refuse(KEY).state is JobState.UNKNOWN
+        assert lab.refuse(KEY).state is JobState.UNKNOWN
+        with pytest.raises(LabError, match="refused"):
+            kit.open().submit(kit.job())
+        assert lab.status(KEY).state is JobState.UNKNOWN
+        with pytest.raises(NotFoundError):
+            lab.collect(KEY)
+        assert kit.work_off() == 0
+
+    def test_refusing_the_key_of_a_job_leaves_the_job(self, kit: LabKit):
+        claims(kit, "refuse_key")
+        lab = kit.open()
+        lab.submit(kit.job())
+        assert lab.refuse(KEY).state is JobState.ACCEPTED
+        assert lab.submit(kit.job()).is_duplicate
+
+    def test_submit_and_refuse_at_once_leave_either_a_job_or_a_refusal(
+        self, kit: LabKit, tmp_path: Path
+    ):
+        claims(kit, "refuse_key")
+        for i in range(8):
+            key, said = f"race-key-{i}", tmp_path / f"said-{i}"
+            processes = [
+                start(_submit, kit, key, said),
+                start(_refuse, kit, key, tmp_path / f"refused-{i}"),
+            ]
+            for process in processes:
+                process.join()
+            has_job = said.read_text() == "False"
+            state = kit.open().status(key).state
+            assert state is (JobState.ACCEPTED if has_job else JobState.UNKNOWN)
+            assert (tmp_path / f"refused-{i}").read_text() == state
+
+
+class LocalLabConformance(LabConformance):
+    """For labs that keep their jobs where the caller can be killed at each step."""
+
+    def test_submit_killed_at_any_step_leaves_no_job_or_a_whole_one(self, kit: LabKit):
+        step, states = 0, set[JobState]()
+        while killed_at(step, kit.folder, _submit, kit, f"killed-at-{step:02d}"):
+            key, lab = f"killed-at-{step:02d}", kit.open()
+            state = lab.status(key).state
+            states.add(state)
+            again = lab.submit(kit.job(key))
+            assert again.is_duplicate == (state is JobState.ACCEPTED)
+            assert lab.status(key).n_wells == len(kit.conditions)
+            step += 1
+        assert states == {JobState.UNKNOWN, JobState.ACCEPTED}
+
+
+class ComputingLabConformance(LocalLabConformance):
+    """For labs on the spool, whose `work` can be watched and killed."""
+
+    def test_work_tells_every_well_that_it_finished(self, kit: LabKit):
+        lab = _computing(kit)
+        lab.submit(kit.job())
+        told: list[WellResult] = []
+        assert lab.work(progress=told.append) == len(kit.conditions)
+        assert sorted(told, key=lambda r: r.well) == list(lab.collect(KEY))
+
+    def test_what_was_submitted_twice_is_measured_once(self, kit: LabKit):
+        kit.open().submit(kit.job())
+        kit.open().submit(kit.job())
+        kit.slow().work()
+        kit.open().submit(kit.job())
+        assert kit.slow().work() == 0
+        assert set(kit.noted("start").values()) == {1}
+
+    def test_no_time_left_starts_no_well(self, kit: LabKit):
+        lab = _computing(kit)
         lab.submit(kit.job())
         assert lab.work(limit=0.0) == 0
         assert lab.status(KEY).state is JobState.ACCEPTED
 
     def test_results_appear_while_the_job_runs_and_stay(self, kit: LabKit):
-        lab = kit.open()
+        lab = _computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done > 0)
@@ -238,12 +386,12 @@ class LabConformance:
         workers = [start(_work, kit), start(_work, kit)]
         for worker in workers:
             worker.join()
-        kit.open().work()
+        _computing(kit).work()
         # Both jobs name their wells alike: once for each job.
         assert set(kit.noted("start").values()) == {2}
 
     def test_cancel_keeps_what_was_measured(self, kit: LabKit):
-        lab = kit.open()
+        lab = _computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done > 0)
@@ -257,53 +405,8 @@ class LabConformance:
         assert lab.collect(KEY) == results
         assert set(kit.noted("end")) == {result.well for result in results}
 
-    def test_cancel_before_work_starts_nothing_and_after_it_changes_nothing(
-        self, kit: LabKit
-    ):
-        lab = kit.open()
-        lab.submit(kit.job("first-key", kit.conditions[:1]))
-        assert lab.cancel("first-key").state is JobState.CANCELLED
-        assert lab.cancel("first-key").state is JobState.CANCELLED
-        lab.submit(kit.job("second-key", kit.conditions[:1]))
-        assert lab.work() == 1
-        assert lab.collect("first-key") == ()
-        assert lab.cancel("second-key").state is JobState.FINISHED
-
-    def test_a_refused_key_is_never_accepted(self, kit: LabKit):
-        lab = kit.open()
-        assert lab.refuse(KEY).state is JobState.UNKNOWN
-        assert lab.refuse(KEY).state is JobState.UNKNOWN
-        with pytest.raises(LabError, match="refused"):
-            kit.open().submit(kit.job())
-        assert lab.status(KEY).state is JobState.UNKNOWN
-        with pytest.raises(NotFoundError):
-            lab.collect(KEY)
-        assert lab.work() == 0
-
-    def test_refusing_the_key_of_a_job_leaves_the_job(self, kit: LabKit):
-        lab = kit.open()
-        lab.submit(kit.job())
-        assert lab.refuse(KEY).state is JobState.ACCEPTED
-        assert lab.submit(kit.job()).is_duplicate
-
-    def test_submit_and_refuse_at_once_leave_either_a_job_or_a_refusal(
-        self, kit: LabKit, tmp_path: Path
-    ):
-        for i in range(8):
-            key, said = f"race-key-{i}", tmp_path / f"said-{i}"
-            processes = [
-                start(_submit, kit, key, said),
-                start(_refuse, kit, key, tmp_path / f"refused-{i}"),
-            ]
-            for process in processes:
-                process.join()
-            has_job = said.read_text() == "False"
-            state = kit.open().status(key).state
-            assert state is (JobState.ACCEPTED if has_job else JobState.UNKNOWN)
-            assert (tmp_path / f"refused-{i}").read_text() == state
-
     def test_a_killed_worker_loses_no_result_and_repeats_none(self, kit: LabKit):
-        lab = kit.open()
+        lab = _computing(kit)
         lab.submit(kit.job())
         worker = start(_work, kit)
         wait_until(lambda: lab.status(KEY).n_done >= 2)
@@ -320,18 +423,6 @@ class LabConformance:
         # Only a well in work when the kill came may have been started again.
         assert all(kit.noted("start")[well] == 1 for well in kept)
 
-    def test_submit_killed_at_any_step_leaves_no_job_or_a_whole_one(self, kit: LabKit):
-        step, states = 0, set[JobState]()
-        while killed_at(step, kit.folder, _submit, kit, f"killed-at-{step:02d}"):
-            key, lab = f"killed-at-{step:02d}", kit.open()
-            state = lab.status(key).state
-            states.add(state)
-            again = lab.submit(kit.job(key))
-            assert again.is_duplicate == (state is JobState.ACCEPTED)
-            assert lab.status(key).n_wells == len(kit.conditions)
-            step += 1
-        assert states == {JobState.UNKNOWN, JobState.ACCEPTED}
-
     def test_work_killed_at_any_step_leaves_whole_results_only(self, kit: LabKit):
         job = kit.job(conditions=kit.conditions[:2])
         kit.open().submit(job)
@@ -341,7 +432,7 @@ class LabConformance:
             results = kit.open().collect(KEY)
             assert len(results) >= n_before
             n_before, step = len(results), step + 1
-        lab = kit.open()
+        lab = _computing(kit)
         assert lab.status(KEY).state is JobState.FINISHED
         assert [r.well for r in lab.collect(KEY)] == ["A1", "A2"]
         assert run(_work_at_once, kit) == 0

@@ -57,16 +57,14 @@ def shipped_task(*, budget: int = _BUDGET, seed: int = 0) -> CampaignTask:
 
     Learning takes seconds.
     """
-    from labwm.data.catalogue import load_table
-    from labwm.data.measurements import measurements_from_table
+    from labwm.data.assay import read_assay
     from labwm.data.protocols import load_protocol
     from labwm.settings import shipped
     from labwm.space import observations_from
 
     protocol = load_protocol(SHIPPED)
-    table = load_table(shipped(f"assay_data/{SHIPPED}/table.csv"))
-    measurements, _ = measurements_from_table(table, protocol)
-    observations = observations_from(protocol, measurements)
+    assay = read_assay(shipped(f"assay_data/{SHIPPED}/table.csv"), protocol)
+    observations = observations_from(protocol, assay.measurements)
     rows = np.random.default_rng(seed).choice(len(observations), _N_ROWS, replace=False)
     some = observations.take(np.sort(rows))
     return learn_task(protocol, some, budget=budget, n_learnt=_N_LEARNT, seed=seed)

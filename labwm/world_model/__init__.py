@@ -10,14 +10,25 @@ from labwm.world_model.contract import World, WorldModel
 if TYPE_CHECKING:
     from labwm.world_model.fitting import fit
     from labwm.world_model.gaussian_process import GaussianProcessModel
+    from labwm.world_model.saving import load_model, save_model
     from labwm.world_model.surrogate import Surrogate
 
-__all__ = ["GaussianProcessModel", "Surrogate", "World", "WorldModel", "fit"]
+__all__ = [
+    "GaussianProcessModel",
+    "Surrogate",
+    "World",
+    "WorldModel",
+    "fit",
+    "load_model",
+    "save_model",
+]
 
 _HEAVY = {
     "fit": "fitting",
     "GaussianProcessModel": "gaussian_process",
     "Surrogate": "surrogate",
+    "load_model": "saving",
+    "save_model": "saving",
 }
 
 

@@ -6,6 +6,8 @@ prior that a few residuals cannot move; its quantiles become the knots of the ma
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,6 +29,15 @@ the structure was chosen on the rows whose residuals are seen here."""
 SHAPE_PRIOR_MEAN: Final = 0.03
 """Of the inverse degrees of freedom."""
 MAX_SHAPE: Final = 0.4
+MAX_LOG_SCALE: Final = 2.5
+FEEDBACK_LOG_SCALE: Final = 0.2
+"""Under feedback the prior of the scale lies here, plus `FEEDBACK_EARLY` over the rows;
+chosen on three tables, and scored on others (docs/benchmarks.md)."""
+FEEDBACK_EARLY: Final = 5.0
+ERROR_WEIGHT: Final = 2.0
+"""Residuals that one error of an earlier prediction counts as."""
+MAX_RESIDUALS: Final = 40
+"""Residuals count as at most so many beside the errors, which are what is asked for."""
 
 
 def fit_calibration(residuals: Floats) -> CalibrationMap:
@@ -40,20 +51,70 @@ def fit_calibration(residuals: Floats) -> CalibrationMap:
     r = np.asarray(residuals, float)
     if not len(r):
         return CalibrationMap()
+    prior = _Prior(0.0, WIDEN_PRIOR_SD, NARROW_PRIOR_SD)
+    return _most_probable_map(((r, 1.0),), prior)
+
+
+def fit_feedback_calibration(residuals: Floats, errors: Floats) -> CalibrationMap:
+    """Learn a map for questions that a policy chooses because of what the model says.
+
+    The best-looking candidates are those whose predictions err upwards, and a search
+    goes where nothing was measured: there residuals of the rows learnt from are too
+    small. What tells are the errors of earlier predictions, stated before the policy's
+    choices were measured; they count more than residuals. While there are few of them a
+    prior stands in, which expects intervals to be too narrow, the more so the fewer
+    rows there are.
+
+    Args:
+        residuals: Standardised, of rows that a model did not see, length `n`.
+        errors: Of earlier predictions, `(measured - location) / scale`, any length.
+
+    Reference:
+        Gibbs & Candès, NeurIPS 2021, arXiv 2106.00170: levels that follow the errors
+        made so far; here the whole distribution does, drawn towards a prior.
+    """
+    r, e = np.asarray(residuals, float), np.asarray(errors, float)
+    n = max(len(r), 1)
+    centre = FEEDBACK_LOG_SCALE + FEEDBACK_EARLY / n
+    prior = _Prior(centre, WIDEN_PRIOR_SD, NARROW_PRIOR_SD)
+    weight = min(1.0, MAX_RESIDUALS / n)
+    return _most_probable_map(((r, weight), (e, ERROR_WEIGHT)), prior)
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Of the logarithm of the scale: a normal with a spread to either side."""
+
+    centre: float
+    above: float
+    below: float
+
+    def penalty(self, log_scale: float) -> float:
+        """Return the negative log density, up to a constant."""
+        away = log_scale - self.centre
+        return 0.5 * (away / (self.above if away > 0 else self.below)) ** 2
+
+
+def _most_probable_map(
+    parts: Sequence[tuple[Floats, float]], prior: _Prior
+) -> CalibrationMap:
+    """Return the map of the most probable Student-t; parts are values and a weight."""
+    n = sum(len(values) for values, _ in parts)
 
     def loss(parameters: Floats) -> float:
         log_scale, shape = parameters
-        density = _log_student_t(r / math.exp(log_scale), 1.0 / shape) - log_scale
-        spread = WIDEN_PRIOR_SD if log_scale > 0 else NARROW_PRIOR_SD
-        prior = 0.5 * (log_scale / spread) ** 2 + shape / SHAPE_PRIOR_MEAN
-        return float(prior - density.sum())
+        total = prior.penalty(log_scale) + shape / SHAPE_PRIOR_MEAN
+        for values, weight in parts:
+            density = _log_student_t(values / math.exp(log_scale), 1.0 / shape)
+            total -= weight * float((density - log_scale).sum())
+        return total
 
-    least = min(max(1.0 / len(r), 1e-3), MAX_SHAPE)
+    least = min(max(1.0 / max(n, 1), 1e-3), MAX_SHAPE)
     result = minimize(
         loss,
-        np.array([0.0, max(least, 0.05)]),
+        np.array([prior.centre, max(least, 0.05)]),
         method="L-BFGS-B",
-        bounds=[(-1.0, 1.5), (least, MAX_SHAPE)],
+        bounds=[(-1.0, MAX_LOG_SCALE), (least, MAX_SHAPE)],
     )
     return student_map(scale=math.exp(result.x[0]), shape=float(result.x[1]))
 

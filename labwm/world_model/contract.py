@@ -3,7 +3,8 @@
 Shapes: `q` questions, `m` readouts, `n` new measurements.
 """
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,4 +60,21 @@ class WorldModel(Protocol):
 
     def support(self, questions: Questions) -> Floats:
         """Return how close each question is to the data, in [0, 1], length `q`."""
+        ...
+
+
+@runtime_checkable
+class SupportsFeedback(Protocol):
+    """A world model whose intervals can follow how its own advice came out."""
+
+    def under_feedback(self, errors: Mapping[str, Floats]) -> "WorldModel":
+        """Return the model with intervals for what a policy chooses by its advice.
+
+        Only the marginals' widths and tails change, and drawn worlds with them.
+
+        Args:
+            errors: For each readout the standardised errors of earlier predictions,
+                `(measured - location) / scale`, stated before policies chose and the
+                lab measured; any length, readouts without any may be left out.
+        """
         ...

@@ -272,6 +272,7 @@ def _assembled(
         observations=observations,
         keys=tuple(one.rows.key for one in fitted),
         thetas=tuple(one.chosen.hyperparameters.theta.numpy() for one in fitted),
+        residuals=tuple(one.unseen.residuals for one in fitted),
     )
 
 

@@ -3,16 +3,17 @@
 Shapes: `q` questions, `m` readouts, `k` new rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labwm.errors import InvalidInputError
+from labwm.errors import InvalidInputError, NotFoundError, suggest
 from labwm.schema import CalibrationMap, ModelCard, Prediction
 from labwm.space.questions import Observations, Questions, concatenate
+from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
 from labwm.world_model.contract import World
 from labwm.world_model.marginals import Marginals
@@ -34,6 +35,8 @@ class GaussianProcessModel:
         observations: Every row learnt from.
         keys: For each readout the conditions that its surrogate's rows stand for.
         thetas: For each readout the hyperparameters' logarithms, to start a fit from.
+        residuals: For each readout the standardised residuals of rows that were not
+            seen, which the calibration was learnt from.
     """
 
     card: ModelCard
@@ -42,6 +45,7 @@ class GaussianProcessModel:
     observations: Observations
     keys: tuple[tuple[bytes, ...], ...]
     thetas: tuple[NDArray[np.float64], ...]
+    residuals: tuple[Floats, ...]
 
     @property
     def _marginals(self) -> Marginals:
@@ -106,6 +110,32 @@ class GaussianProcessModel:
             observations=together,
             keys=tuple(known),
         )
+
+    def under_feedback(self, errors: Mapping[str, Floats]) -> "GaussianProcessModel":
+        """Return the model with intervals for what a policy chooses by its advice.
+
+        See `labwm.world_model.contract.SupportsFeedback`.
+
+        Raises:
+            NotFoundError: If an error is of a readout that the model does not have.
+        """
+        if unknown := sorted(set(errors) - set(self.card.readouts)):
+            raise NotFoundError(
+                f"Errors are of the model's readouts; got {unknown[0]!r}. "
+                f"{suggest(unknown[0], self.card.readouts)}"
+            )
+        none = np.empty(0)
+        given = [np.asarray(errors.get(name, none)) for name in self.card.readouts]
+        maps = tuple(
+            fit_feedback_calibration(own, e)
+            for own, e in zip(self.residuals, given, strict=True)
+        )
+        note = (
+            "Intervals are for questions that a policy chooses, with "
+            f"{sum(map(len, given))} errors of predictions stated before."
+        )
+        card = self.card.model_copy(update={"notes": (*self.card.notes, note)})
+        return replace(self, card=card, calibration=maps)
 
     def support(self, questions: Questions) -> Floats:
         """Return how close each question is to the data, in [0, 1], length `q`.

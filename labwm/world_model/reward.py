@@ -21,6 +21,7 @@ from labwm.schema import (
     OutcomeConstraint,
     Protocol,
 )
+from labwm.world_model.hypervolume import hypervolume
 
 Floats = NDArray[np.float64]
 
@@ -85,33 +86,6 @@ def violations(protocol: Protocol, values: ArrayLike) -> Floats:
 def is_feasible(protocol: Protocol, values: ArrayLike) -> NDArray[np.bool_]:
     """Tell which rows keep every outcome constraint, `... x m` to `...`."""
     return np.all(violations(protocol, values) == 0.0, axis=-1)
-
-
-def scalarised(
-    utilities: ArrayLike, *, centre: ArrayLike, scale: ArrayLike, weights: ArrayLike
-) -> Floats:
-    """Return one number per row, `... x k` to `...`: the weighted mean in scales.
-
-    Args:
-        utilities: What to weigh.
-        centre: Utility that counts as zero, `k`.
-        scale: Utility that counts as one, `k`, above zero.
-        weights: Of the objectives, `k`; only their ratios matter.
-    """
-    weights = np.asarray(weights, float)
-    standard = (np.asarray(utilities, float) - np.asarray(centre)) / np.asarray(scale)
-    return standard @ (weights / weights.sum())
-
-
-def hypervolume(utilities: ArrayLike, reference: ArrayLike) -> float:
-    """Return the volume that rows dominate above a reference, `n x k`.
-
-    With one objective it is what the best row exceeds the reference by. Exact by
-    slicing along the last objective: `n**(k - 1)`, for the few objectives of a lab.
-    """
-    reference = np.asarray(reference, float)
-    excess = np.asarray(utilities, float).reshape(-1, len(reference)) - reference
-    return _volume(excess[np.all(excess > 0, axis=1)])
 
 
 def prices(costs: Costs, rows: Sequence[Conditions]) -> Floats:
@@ -232,22 +206,6 @@ def _beyond(limit: OutcomeConstraint, values: Floats) -> Floats:
     low = -np.inf if limit.at_least is None else limit.at_least
     high = np.inf if limit.at_most is None else limit.at_most
     return np.nan_to_num(np.maximum(np.maximum(low - values, values - high), 0.0))
-
-
-def _volume(excess: Floats) -> float:
-    """Volume of the union of boxes from the origin to each row."""
-    if not len(excess):
-        return 0.0
-    if excess.shape[1] == 1:
-        return float(excess.max())
-    order = np.argsort(-excess[:, -1], kind="stable")
-    tops = np.append(excess[order, -1], 0.0)
-    slices = [
-        (tops[i] - tops[i + 1]) * _volume(excess[order[: i + 1], :-1])
-        for i in range(len(order))
-        if tops[i] > tops[i + 1]
-    ]
-    return float(sum(slices))
 
 
 def _level_prices(costs: Costs, row: Mapping[str, float | str]) -> float:

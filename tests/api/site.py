@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -136,6 +137,12 @@ class Site:
                 client.close()
             process.terminate()
             self.log = process.communicate(timeout=20)[0]
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 def until(condition: Any, *, seconds: float = 30, what: str = "") -> None:

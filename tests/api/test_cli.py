@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from labwm.data.keep import read_zarr
+from labwm.data.protocols import load_protocol
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "xarray", "rdkit", "prefect", "pandas", "matplotlib", "sqlalchemy")
@@ -77,6 +79,12 @@ def test_every_registered_command_can_be_imported(group, desk):
         (["lab", "check", "no_such_lab"], 3, "not-found"),
         (["serve", "--host", "0.0.0.0"], 2, "invalid-input"),
         (["bench", "optimize", "--data", "table.csv"], 2, "invalid-input"),
+        (
+            ["bench", "optimize", *TABLE, "--protocol", "free.yaml", "--batch", "0"],
+            2,
+            "invalid-input",
+        ),
+        (["data", "describe", "folder/absent.csv"], 3, "not-found"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else None,
 )
@@ -263,6 +271,22 @@ def test_shipped_protocols_and_the_catalogue_are_listed(desk):
     assert json.loads(desk.do("protocol", "schema"))["properties"]["parameters"]
 
 
+def test_a_table_is_imported_curated_and_kept_with_its_units(desk):
+    said = desk.do(
+        *("data", "import", "table.csv", "--protocol", "free.yaml"),
+        *("--output", "kept.zarr", "--json", "reports.json"),
+    )
+    reports = json.loads((desk.folder / "reports.json").read_text())
+    n = reports["imported"]["n_rows"]
+    assert reports["curation"]["n_measurements"] == n > 0
+    assert f"{n} measurements" in said
+    kept = read_zarr(desk.folder / "kept.zarr")
+    assert int((kept["_row"] >= 0).sum()) == n
+    protocol = load_protocol(desk.folder / "free.yaml")
+    for readout in protocol.readouts:
+        assert kept[readout.name].attrs.get("units") == readout.unit
+
+
 def test_a_bench_writes_the_long_table(desk):
     desk.do(
         *("bench", "optimize", *TABLE, "--protocol", "free.yaml", "--policy", "random"),
@@ -278,7 +302,8 @@ def test_a_bench_writes_the_long_table(desk):
 
 def test_labs_are_listed_checked_and_worked(desk):
     assert "replay" in desk.do("lab", "list")
-    assert "replay" in desk.do("lab", "check", "replay")
+    for name in ("replay", "virtual", "xtb"):
+        assert "dedup_by_key: yes" in desk.do("lab", "check", name)
     assert "0 experiments done" in desk.do("lab", "work", "replay")
 
 
@@ -314,3 +339,23 @@ def test_a_first_protocol_is_written_with_its_reasons_and_is_valid(desk):
     unknown = desk.run("protocol", "init", "table.csv", "--target", "yeild")
     assert unknown.returncode == 2
     assert "yield" in unknown.stderr
+
+
+def test_a_budget_beyond_the_table_is_said_and_ends_with_the_table(desk):
+    done = desk.run(
+        *("bench", "optimize", *TABLE, "--protocol", "free.yaml"),
+        *("--policy", "random", "--seeds", "2", "--budget", "99", "--batch", "5"),
+        *("--json", "beyond.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the table answers 16 experiments" in done.stderr
+    found = json.loads((desk.folder / "beyond.json").read_text())
+    assert found["settings"]["budget"] == 16
+    ends = {row["at"] for row in found["rows"] if row["metric"] == "best"}
+    assert ends == {5, 10, 15, 16}
+
+
+def test_a_command_that_fails_leaves_no_empty_result_file(desk):
+    words = ("bench", "optimize", *TABLE, "--protocol", "absent.yaml")
+    assert desk.run(*words, "--json", "left.json").returncode == 8
+    assert not (desk.folder / "left.json").exists()

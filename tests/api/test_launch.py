@@ -1,112 +1,90 @@
-"""`labwm up`: real servers, really stopped, nothing left behind."""
+"""`labwm up`: real servers, real runs, killed and stopped, nothing left behind."""
 
 import os
 import re
 import signal
 import socket
-import subprocess
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
 
-from labwm.api.children import MARK
-from tests.api.site import Site, until
+from tests.api.site import Site, free_port, until
+from tests.api.up import Launched
 
-pytestmark = [pytest.mark.timeout(300)]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.prefect,
+    pytest.mark.xdist_group("prefect"),
+]
 
 
-@dataclass
-class Launched:
-    """A running `labwm up` and what it has said so far."""
-
-    process: subprocess.Popen[str]
-    ports: tuple[int, int]
-    said: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.said)
-
-    def descendants(self) -> set[int]:
-        """Return every living process that carries the mark of this launcher."""
-        found = set()
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                environment = (path / "environ").read_bytes()
-                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            own = f"LABWM_PUBLIC_URL=http://127.0.0.1:{self.ports[0]}\0".encode()
-            if MARK.encode() in environment and own in environment and state != "Z":
-                found.add(int(path.name))
-        return found
-
-
-@pytest.fixture
-def launched(desk: Site) -> Iterator[Launched]:
-    ports = free_port(), free_port()
-    process = subprocess.Popen(
-        desk.command("up", "--port", ports[0], "--prefect-port", ports[1]),
-        cwd=desk.folder,
-        env=desk.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    here = Launched(process, ports)
-    listener = threading.Thread(target=here.listen)
-    listener.start()
-    try:
-        yield here
-    finally:
-        process.terminate()
-        process.wait(60)
-        listener.join()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-@pytest.mark.prefect
-@pytest.mark.xdist_group("prefect")
-def test_up_starts_revives_and_stops_everything(launched: Launched, desk: Site):
+@pytest.mark.parametrize("deployment", ["advance", "retrain"])
+def test_a_schedule_really_gets_runs(launched: Launched, deployment: str):
+    # With SQLAlchemy 2.1 all looks healthy and nothing is ever scheduled.
     until(
-        lambda: "Ready" in launched.text or launched.process.poll() is not None,
-        seconds=240,
-        what="labwm up",
+        lambda: launched.runs(deployment, "SCHEDULED"),
+        seconds=90,
+        what=f"a scheduled run of {deployment}",
     )
-    assert "Ready" in launched.text, launched.text
-    api, prefect = (f"http://127.0.0.1:{port}" for port in launched.ports)
+    assert launched.runs("campaign", "SCHEDULED") == []
+
+
+def test_a_campaign_started_through_prefect_runs_to_done(launched: Launched):
+    run = launched.start("campaign", spec=small_spec("by-prefect", budget=8))
+    state = launched.ended(run)
+    assert (state["type"], state["name"]) == ("COMPLETED", "Done"), state
+    assert state["message"] == f"{launched.api}/campaigns/by-prefect"
+    assert rounds_sent(launched, "by-prefect") == ["r000", "r001"]
+    notes = launched.artifacts("campaign-by-prefect")
+    assert len(notes) >= 3
+    assert any("8 of 8 experiments measured" in note["data"] for note in notes)
+    progress = launched.ask(
+        "/artifacts/filter",
+        {"artifacts": {"flow_run_id": {"any_": [run]}, "type": {"any_": ["progress"]}}},
+    )
+    assert progress[0]["data"] == 100
+
+
+def test_a_campaign_that_must_be_approved_completes_and_names_why(launched: Launched):
+    spec = small_spec("must-ask", budget=4) | {"protocol": "asking.yaml"}
+    state = launched.ended(launched.start("campaign", spec=spec))
+    assert (state["type"], state["name"]) == ("COMPLETED", "AwaitingApproval")
+    assert state["message"] == f"{launched.api}/campaigns/must-ask"
+
+
+def test_advance_finishes_a_campaign_whose_flow_run_was_killed(launched: Launched):
+    spec = small_spec("killed", budget=12) | {"batch_size": 1}
+    run = launched.start("campaign", spec=spec)
+    until(lambda: len(rounds_sent(launched, "killed")) >= 3, seconds=90, what="rounds")
+    for pid in launched.flow_processes():
+        os.kill(pid, signal.SIGKILL)
+    assert launched.ended(run)["type"] == "CRASHED"
+    before = launched.site.status("killed")["summary"]
+    assert before["state"] == "open"
+    assert before["n_measured"] < 12
+
+    until(lambda: is_done_after_advance(launched, "killed"), seconds=120, what="done")
+    assert rounds_sent(launched, "killed") == [f"r{i:03d}" for i in range(12)]
+    assert launched.site.status("killed")["summary"]["n_measured"] == 12
+    assert "killed: " in launched.site.do("db", "verify")
+
+
+def test_up_starts_revives_and_stops_everything(launched: Launched):
+    api, prefect, site = launched.api, launched.prefect, launched.site
     for address in (api, prefect):
         assert re.search(rf"{address}\s", launched.text)
     assert httpx.get(f"{api}/v1/health").json()["status"] == "ok"
     assert httpx.get(f"{prefect}/api/health").json() is True
-    served = httpx.post(f"{prefect}/api/deployments/filter", json={}, timeout=20).json()
-    assert {"campaign", "advance"} <= {one["name"] for one in served}
-    assert (desk.folder / "home" / "prefect").is_dir()
+    served = {one["name"] for one in launched.ask("/deployments/filter")}
+    assert {"campaign", "advance", "evaluate", "retrain"} <= served
+    assert (site.folder / "home" / "prefect").is_dir()
 
-    second = desk.run("up", "--port", free_port(), "--prefect-port", free_port())
+    second = site.run("up", "--port", free_port(), "--prefect-port", free_port())
     assert second.returncode == 4
     assert str(launched.process.pid) in second.stderr
     assert api in second.stderr
 
-    before = launched.descendants()
-    server = next(pid for pid in before if is_server(pid))
+    (server,) = launched.runs_of("labwm.api.cli", "serve")
     os.kill(server, signal.SIGKILL)
     until(
         lambda: launched.text.count(f"(/mcp): {api}\n") == 2,
@@ -125,11 +103,6 @@ def test_up_starts_revives_and_stops_everything(launched: Launched, desk: Site):
             again.bind(("127.0.0.1", port))
 
 
-def is_server(pid: int) -> bool:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return b"labwm.api.cli" in words and b"serve" in words
-
-
 def test_up_says_which_port_is_taken(desk: Site):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -139,3 +112,24 @@ def test_up_says_which_port_is_taken(desk: Site):
     assert done.returncode == 8
     assert f"127.0.0.1:{port} for Prefect" in done.stderr
     assert "Ready" not in done.stdout
+
+
+def is_done_after_advance(launched: Launched, campaign: str) -> bool:
+    state = launched.ended(launched.start("advance"))
+    assert state["type"] in {"COMPLETED", "CANCELLED"}, state
+    return launched.site.status(campaign)["summary"]["state"] == "done"
+
+
+def small_spec(name: str, *, budget: int) -> dict[str, object]:
+    return {
+        "name": name,
+        "protocol": "free.yaml",
+        "data": "table.csv",
+        "budget": budget,
+    }
+
+
+def rounds_sent(launched: Launched, campaign: str) -> list[str]:
+    """Return the round of every job that the lab ever took: one folder each."""
+    spool = launched.site.folder / "home" / "labs" / "replay" / campaign
+    return sorted(path.name.rpartition("-")[2] for path in spool.glob("*-r*"))

@@ -1,15 +1,27 @@
 """The conformance suite against every lab that there is."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from labwm.labs import replay_lab, xtb_lab
+from labwm.api.lab_server import create_lab_app
+from labwm.campaign.dispatch import served_lab
+from labwm.data.protocols import load_protocol
+from labwm.labs import FolderLab, HttpLab, replay_lab, xtb_lab
 from labwm.schema import Measurement, Origin, Protocol, Value
 from labwm.space.questions import observations_from
-from labwm.testing.lab_conformance import LabConformance, LabKit
+from labwm.testing.lab_conformance import (
+    ComputingLabConformance,
+    LabConformance,
+    LabKit,
+    LocalLabConformance,
+    work_some,
+)
+from labwm.testing.lab_servers import KEY, serving
 from labwm.testing.linear_model import fit_linear
+from labwm.testing.robot import robot
 from labwm.virtual_lab import build_virtual_lab
 
 LEVELS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
@@ -41,7 +53,7 @@ def rows() -> tuple[Measurement, ...]:
     )
 
 
-class TestReplay(LabConformance):
+class TestReplay(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = table_protocol(), tmp_path / "replay"
@@ -71,7 +83,7 @@ def xtb_protocol() -> Protocol:
     )
 
 
-class TestXtb(LabConformance):
+class TestXtb(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = xtb_protocol(), tmp_path / "xtb"
@@ -85,7 +97,7 @@ class TestXtb(LabConformance):
         )
 
 
-class TestVirtual(LabConformance):
+class TestVirtual(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = table_protocol(), tmp_path / "virtual"
@@ -105,3 +117,64 @@ class TestVirtual(LabConformance):
             failing=None,
             folder=folder,
         )
+
+
+TABLE_FILE = """\
+name: table
+version: 1
+parameters:
+  - {name: temperature, kind: discrete, levels: [10, 20, 30, 40, 50, 60, 70]}
+  - {name: solvent, kind: categorical, levels: [water, dmf]}
+readouts:
+  - {name: yield, unit: percent, bounds: [0, 100]}
+objectives:
+  - {readout: yield, goal: maximise}
+"""
+
+
+class TestHttp(LabConformance):
+    """The reference server accepts; the lab it speaks for works in this process."""
+
+    @pytest.fixture
+    def kit(self, tmp_path: Path, monkeypatch) -> Iterator[LabKit]:
+        monkeypatch.setenv("LABWM_LAB_KEY", KEY)
+        protocol, folder = tmp_path / "table.yaml", tmp_path / "jobs"
+        protocol.write_text(TABLE_FILE)
+        table = [f"{t},water,{t / 2}" for t in LEVELS]
+        (tmp_path / "table.csv").write_text(
+            "\n".join(["temperature,solvent,yield", *table]) + "\n"
+        )
+        lab = served_lab(str(protocol), str(tmp_path / "table.csv"), folder)
+        read = load_protocol(str(protocol))
+        app = create_lab_app(lab, secret=KEY, is_working=False)
+        with serving(app) as url:
+            yield LabKit(
+                open=partial(HttpLab, url, read.digest(), origin=Origin.REPLAYED),
+                protocol=read,
+                conditions=tuple(row.conditions for row in rows()),
+                impossible={"temperature": 10.0, "pressure": 1.0},
+                failing={"temperature": 70.0, "solvent": "water"},
+                folder=folder,
+                work=partial(work_some, lab),
+            )
+
+
+class TestFolder(LocalLabConformance):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> LabKit:
+        protocol, folder = table_protocol(), tmp_path / "folder"
+        return LabKit(
+            open=partial(FolderLab, folder, protocol, settle_seconds=0.0),
+            protocol=protocol,
+            conditions=tuple(row.conditions for row in rows()),
+            impossible={"temperature": 10.0, "pressure": 1.0},
+            failing={"temperature": 70.0, "solvent": "water"},
+            folder=folder,
+            work=partial(robot, folder, half_the_temperature),
+        )
+
+
+def half_the_temperature(row: dict[str, str]) -> dict[str, str]:
+    temperature = float(row["temperature"])
+    value = "failed" if temperature == 70.0 else f"{temperature / 2}"
+    return {"yield [percent]": value}

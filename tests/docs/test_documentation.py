@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from labwm import errors
+from labwm.labs import capabilities_of, lab_names, origin_of_lab
+from labwm.schema import Capabilities
 from tests.conftest import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -93,4 +95,15 @@ def test_every_error_code_is_documented():
     ]
     for kind in kinds:
         row = f"| `{kind.code}` | {kind.exit_status} | {kind.http_status} |"
+        assert row in page, row
+
+
+def test_the_table_of_labs_says_what_the_adapters_claim():
+    page = (ROOT / "docs/labs.md").read_text()
+    claims = list(Capabilities.model_fields)
+    assert f"| lab | origin of its results | {' | '.join(claims)} |" in page
+    for name in lab_names():
+        can = capabilities_of(name).model_dump()
+        said = ["yes" if can[claim] else "no" for claim in claims]
+        row = f"| `{name}` | {origin_of_lab(name).value} | {' | '.join(said)} |"
         assert row in page, row

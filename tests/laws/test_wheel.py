@@ -66,5 +66,7 @@ def test_the_installed_wheel_runs_one_flow(installed, tmp_path):
     )
     settings = {"LABWM_HOME": str(tmp_path / "home"), "PREFECT_HOME": str(tmp_path)}
     settings["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
+    settings["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
+    settings["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     out = run(installed / "python", "-c", code, cwd=tmp_path, **settings)
     assert "Done" in out

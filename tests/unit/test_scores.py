@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm, spearmanr
+from scipy.stats import binomtest, norm, spearmanr
 from sklearn import metrics
 
 from labwm import scores
@@ -81,6 +81,13 @@ def test_coverage_counts_the_ends_of_intervals():
     assert scores.coverage([0.0, 1.0, 2.0, 3.0], [0] * 4, [1] * 4) == 0.5
 
 
+def test_the_interval_of_a_share_is_that_of_scipy():
+    for n_inside, n in ((0, 5), (7, 7), (57, 64)):
+        known = binomtest(n_inside, n).proportion_ci(0.95, method="wilson")
+        got = scores.share_interval(n_inside, n)
+        assert got == pytest.approx((known.low, known.high), abs=1e-9)
+
+
 def test_msll_compares_with_the_training_outcomes_not_the_test_outcomes():
     y, mean, sd = outcomes()
     train = np.array([0.0, 2.0, 4.0])
@@ -119,17 +126,6 @@ def test_ence_is_small_where_deviations_are_true_and_grows_where_they_are_not():
     y, mean, sd = outcomes(20_000)
     assert scores.ence(y, mean, sd) < 0.03
     assert scores.ence(y, mean, 2 * sd) == pytest.approx(0.5, abs=0.02)
-
-
-def test_the_bootstrap_interval_of_a_mean_is_that_of_theory():
-    values = np.random.default_rng(0).normal(3.0, 2.0, 400)
-    low, high = scores.bootstrap_interval(values, level=0.9)
-    half = 1.645 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.03)
-    assert high == pytest.approx(values.mean() + half, abs=0.03)
-    assert (low, high) == scores.bootstrap_interval(values, level=0.9)
-    other = scores.bootstrap_interval(values, statistic=lambda v: float(np.median(v)))
-    assert other[0] < np.median(values) < other[1]
 
 
 @pytest.mark.parametrize(

@@ -61,13 +61,19 @@ def optimize(  # noqa: PLR0913 one argument per flag
     from labwm.evaluation.backtest import Plan
     from labwm.evaluation.optimize import OptimizeSettings, bench_optimize
 
-    plan = Plan(batch or rules.lab.batch_size, budget, n_initial)
+    plan = Plan(rules.lab.batch_size if batch is None else batch, budget, n_initial)
     wanted = OptimizeSettings(plan, tuple(policy), seeds, jobs=jobs)
     with _progress() as shown:
         found = bench_optimize(
             rules, measurements, wanted, data=data, progress=_teller(shown)
         )
     write_json(json, found.to_json())
+    if (most := found.settings.get("budget")) != budget:
+        side.print(
+            f"note: the table answers {most} experiments, fewer than the budget of "
+            f"{budget}; campaigns end there.",
+            markup=False,
+        )
     _show(found, rules)
 
 
@@ -122,8 +128,8 @@ def material(
     Raises:
         InvalidInputError: If no protocol is named and the catalogue knows none.
     """
-    from labwm.data.catalogue import catalogue, load_table
-    from labwm.data.measurements import measurements_from_table
+    from labwm.data.assay import read_assay
+    from labwm.data.catalogue import catalogue
     from labwm.data.protocols import load_protocol
 
     entry = catalogue().get(data)
@@ -135,9 +141,9 @@ def material(
             f"init {data} --target COLUMN`."
         )
     rules = load_protocol(name)
-    measurements, report = measurements_from_table(load_table(data), rules)
-    side.print(report.text(), markup=False)
-    return rules, measurements
+    assay = read_assay(data, rules)
+    side.print(assay.text(), markup=False)
+    return rules, assay.measurements
 
 
 def _progress() -> Progress:

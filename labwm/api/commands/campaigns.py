@@ -50,7 +50,7 @@ def start(  # noqa: PLR0913 one argument per flag
     name: Name of the campaign; the protocol's name when not given.
     data: Catalogue name or table that replay plays or virtual learns; the
         catalogue's set of the protocol's name when not given.
-    lab: protocol, virtual, replay or xtb.
+    lab: protocol, virtual, replay, xtb, folder or http.
     budget: Experiments to measure in all.
     batch_size: Experiments per round; the protocol's when not given.
     policy: Policy that proposes.

@@ -1,6 +1,8 @@
-"""`labwm data list|fetch|describe`."""
+"""`labwm data list|fetch|describe|import`."""
 
-from labwm.api.terminal import Json, lines, out, table, write_json
+from pathlib import Path
+
+from labwm.api.terminal import Json, lines, out, refuse_unwritable, table, write_json
 
 
 def list_all(*, json: Json = None) -> None:
@@ -75,3 +77,30 @@ def describe(name: str, *, json: Json = None) -> None:
         ],
     )
     lines(f"note: {note}" for note in found.notes)
+
+
+def import_table(data: str, *, protocol: str, output: Path, json: Json = None) -> None:
+    """Read a table by a protocol, curate it, and keep it as a zarr dataset.
+
+    Nothing is dropped: a value that cannot be read has its status, and the reports say
+    what is odd.
+
+    Parameters
+    ----------
+    data: Name in the catalogue, or a table file.
+    protocol: Name of a shipped protocol, or a protocol file.
+    output: Folder to write; what stood there is replaced as a whole.
+    """
+    from labwm.data.assay import read_assay
+    from labwm.data.dataset import to_dataset
+    from labwm.data.keep import write_zarr
+    from labwm.data.protocols import load_protocol
+
+    refuse_unwritable(json)
+    rules = load_protocol(protocol)
+    found = read_assay(data, rules)
+    source = found.imported.source
+    write_zarr(to_dataset(found.measurements, rules, source=source), output)
+    write_json(json, found.to_json())
+    lines(found.text().splitlines())
+    out.print(f"Dataset: {output}", markup=False)

@@ -1,7 +1,18 @@
-"""`labwm lab list|check|work`."""
+"""`labwm lab list|check|work|serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from labwm import campaign
-from labwm.api.terminal import lines
+from labwm.api.terminal import lines, out
+from labwm.errors import UnavailableError
+
+NoWork = Annotated[
+    bool, Parameter(negative=(), help="Accept jobs and leave them to somebody else.")
+]
 
 
 def list_all() -> None:
@@ -28,3 +39,37 @@ def work(name: str) -> None:
     """
     n_done = campaign.work_lab(name, say=lambda text: lines([text]))
     lines([f"{name}: {n_done} {'experiment' if n_done == 1 else 'experiments'} done"])
+
+
+def serve(
+    protocol: str, *, data: str, folder: Path, port: int = 8400, no_work: NoWork = False
+) -> None:
+    """Serve a lab that plays a table to campaigns with the lab `http`.
+
+    The bearer key that it asks for is taken from LABWM_LAB_KEY.
+
+    Parameters
+    ----------
+    protocol: Name of a shipped protocol, or a protocol file: that of the campaigns.
+    data: Catalogue name or table to play.
+    folder: Where the lab keeps its jobs; a server that was killed goes on there.
+    port: Port to listen on, on loopback; 0 takes any free one.
+    """
+    secret = os.environ.get("LABWM_LAB_KEY", "").strip()
+    if not secret:
+        raise UnavailableError(
+            "A lab server asks for a bearer key; LABWM_LAB_KEY is not set. Set it to a "
+            "long random text, here and where campaigns run."
+        )
+    from labwm.api.lab_server import create_lab_app
+    from labwm.api.rest import run_server
+    from labwm.campaign.dispatch import served_lab
+
+    lab = served_lab(protocol, data, folder)
+    app = create_lab_app(lab, secret=secret, is_working=not no_work)
+    run_server(app, host="127.0.0.1", port=port, say=_say)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False)
+    out.file.flush()

@@ -6,7 +6,8 @@ import pytest
 
 from labwm import campaign, settings
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
-from labwm.schema import CampaignSpec, CampaignState, Step, WaitsFor
+from labwm.labs.spool import SpoolLab
+from labwm.schema import CampaignSpec, CampaignState, Job, Step, WaitsFor
 
 
 def move_until_it_waits(campaign_id: str) -> Step:
@@ -88,6 +89,42 @@ def test_a_replay_without_a_table_is_refused_before_anything_is_stored(spec):
     assert campaign.list_campaigns() == ()
 
 
+def test_an_unknown_policy_is_refused_before_anything_is_stored(spec):
+    with pytest.raises(NotFoundError, match="Did you mean 'random'"):
+        campaign.open_campaign(spec.model_copy(update={"policy": "randomm"}))
+    assert campaign.list_campaigns() == ()
+
+
+def test_doctor_finds_a_mirror_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path))
+    assert not [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    monkeypatch.setenv("LABWM_DATA_MIRROR", str(tmp_path / "absent"))
+    (problem,) = [line for line in campaign.doctor() if line.startswith("PROBLEM")]
+    assert "LABWM_DATA_MIRROR names a folder" in problem
+
+
+def test_a_job_in_doubt_at_a_lab_that_knows_its_keys_waits_for_nobody(
+    spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+):
+    def break_off(lab: SpoolLab, job: Job) -> None:
+        raise KeyboardInterrupt
+
+    campaign.open_campaign(spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolLab, "submit", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            campaign.advance("boil")
+    assert campaign.status("boil").summary.waits_for is WaitsFor.NOTHING
+    assert move_until_it_waits("boil").n_measured == 16
+
+
+def test_every_lab_that_is_listed_can_be_checked():
+    names = [line.partition(":")[0] for line in campaign.list_labs()]
+    assert "virtual" in names
+    for name in names:
+        assert "dedup_by_key: yes" in campaign.check_lab(name)
+
+
 def test_an_unknown_campaign_is_an_error():
     with pytest.raises(NotFoundError, match="nobody"):
         campaign.advance("nobody")
@@ -123,6 +160,21 @@ def test_the_chain_is_whole_after_a_campaign(spec: CampaignSpec):
     move_until_it_waits("boil")
     (line,) = campaign.verify_database()
     assert "agree" in line
+
+
+def test_every_proposal_stores_what_learning_from_it_later_needs(spec: CampaignSpec):
+    campaign.open_campaign(spec.model_copy(update={"policy": "random", "budget": 12}))
+    move_until_it_waits("boil")
+    first, _, last = campaign.status("boil").batches
+    for rank, proposal in enumerate((*first.proposals, *last.proposals)):
+        assert (proposal.policy, proposal.policy_version) == ("random", "1")
+        assert len(proposal.pool_sha256) == len(proposal.data_sha256) == 64
+        assert proposal.rank == rank % 4
+    # Four of 40 candidates; four of the 32 that are left after two rounds.
+    assert {p.propensity for p in first.proposals} == {0.1}
+    assert {p.propensity for p in last.proposals} == {0.125}
+    # Random needs no model; the prediction is stored with its proposals all the same.
+    assert all(p.prediction_id for p in last.proposals)
 
 
 def test_a_computing_lab_that_lost_its_folder_is_sent_the_same_key_again(

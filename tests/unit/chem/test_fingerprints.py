@@ -7,10 +7,8 @@ from labwm.chem.fingerprints import (
     KINDS,
     N_COUNTS,
     Kind,
-    count_ecfp4_of_canonical,
     count_fingerprints,
 )
-from labwm.chem.molecule import canonical
 from labwm.errors import InvalidInputError, MoleculeError
 
 DRUGS = [
@@ -49,12 +47,6 @@ def test_rows_keep_the_order_of_the_molecules(kind: Kind):
         np.testing.assert_array_equal(row, alone)
 
 
-def test_the_quick_reading_of_canonical_smiles_gives_the_same_counts():
-    names = [canonical(smiles) for smiles in DRUGS]
-    quick = count_ecfp4_of_canonical(names).toarray()
-    np.testing.assert_array_equal(quick, count_fingerprints(names, "ecfp4").toarray())
-
-
 def test_no_molecules_give_no_rows():
     assert count_fingerprints([], "ecfp4").shape == (0, N_COUNTS)
 
@@ -63,8 +55,6 @@ def test_no_molecules_give_no_rows():
 def test_what_is_no_molecule_is_refused(wrong: str):
     with pytest.raises(MoleculeError):
         count_fingerprints(["CCO", wrong], "ecfp4")
-    with pytest.raises(MoleculeError):
-        count_ecfp4_of_canonical(["CCO", wrong])
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest_one():

@@ -79,7 +79,7 @@ def test_replicates_duplicates_and_statuses_are_counted():
     assert report.statuses == {"yield": {"ok": 5, "missing": 1}}
     assert report.n_outside == 1
     assert "'t' lies between 0 and 100" in report.text()
-    assert CurationReport.model_validate(report.to_json()) == report
+    assert CurationReport.model_validate(report.model_dump(mode="json")) == report
 
 
 @given(st.lists(st.sampled_from([KOAC, CSOAC, ACID, "OC(C)=O", "C(C)(=O)O", "CO"])))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labwm.data.dataset import measurements_of, observations_of, to_dataset
+from labwm.data.dataset import measurements_of, to_dataset
 from labwm.data.keep import read_zarr, write_zarr
 from labwm.errors import (
     IntegrityError,
@@ -102,7 +102,7 @@ def simple(value: float, replicate: int = 0, t: float = 20.0) -> Measurement:
 def test_every_measurement_comes_back_equal_and_in_order(found: list[Measurement]):
     dataset = to_dataset(found, PROTOCOL)
     assert list(measurements_of(dataset)) == found
-    here = observations_of(dataset, PROTOCOL)
+    here = observations_from(PROTOCOL, measurements_of(dataset))
     there = observations_from(PROTOCOL, found)
     assert here.digest() == there.digest()
     np.testing.assert_array_equal(here.values, there.values)

@@ -52,6 +52,38 @@ def test_numbers_with_few_values_are_discrete_and_others_continuous(tmp_path):
     assert "3 distinct" in reasons["Temp (°C)"].reason
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        "Remarks=['', 'slow', 'clear', 'slow'][i % 4]",
+        "Seen=f'brown after {i}' if i % 3 == 0 else ''",
+    ],
+    ids=["by-name", "mostly-empty"],
+)
+def test_remarks_are_not_taken_for_a_parameter(tmp_path, column):
+    protocol, reasons = guessed(tmp_path, "t=i % 3", column, Y)
+    assert [p.name for p in protocol.parameters] == ["t"]
+    name = column.split("=")[0]
+    assert reasons[name].taken_as == "ignored"
+    assert "remarks" in reasons[name].reason or "20 of 30 rows" in reasons[name].reason
+
+
+def test_a_factor_that_is_seldom_there_is_no_remark(tmp_path):
+    protocol, reasons = guessed(
+        tmp_path, "t=i % 2", "Additive=['', '', '', 'LiCl', 'KBr'][i % 5]", Y
+    )
+    assert [p.name for p in protocol.parameters] == ["t", "additive"]
+    assert "18 rows lack it" in reasons["Additive"].reason
+
+
+def test_numbers_among_which_some_are_not_detected_are_no_texts(tmp_path):
+    _, reasons = guessed(
+        tmp_path, "t=i % 3", "Impurity='<%d' % i if i % 5 == 3 else i * 1.7", Y
+    )
+    assert reasons["Impurity"].taken_as == "ignored"
+    assert "another value, and not all are numbers" in reasons["Impurity"].reason
+
+
 def test_molecules_are_recognised_and_paired_with_their_names(tmp_path):
     protocol, reasons = guessed(
         tmp_path,
@@ -72,7 +104,7 @@ def test_molecules_are_recognised_and_paired_with_their_names(tmp_path):
     [
         ("entry=i", "counts the rows"),
         ("sample id=(i * 7) % 30", "identifier"),
-        ("comment='row %d was fine' % (i * 7 % 30)", "another text"),
+        ("sentence='row %d was fine' % (i * 7 % 30)", "another text"),
         ("solvent='water'", "one value"),
         ("notes=''", "empty"),
         ("kelvin=[300, 310][i % 2] + 273.15", "'t' decides it"),

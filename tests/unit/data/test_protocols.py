@@ -10,8 +10,13 @@ import yaml
 from labwm.data.catalogue import catalogue, load_table
 from labwm.data.curate import curate
 from labwm.data.measurements import measurements_from_table
-from labwm.data.protocols import list_protocols, load_labels, load_protocol
-from labwm.errors import NotFoundError, ProtocolError, UnavailableError
+from labwm.data.protocols import (
+    list_protocols,
+    load_labels,
+    load_protocol,
+    protocol_path,
+)
+from labwm.errors import NotFoundError, ProtocolError, UnavailableError, UnitError
 from labwm.schema import Protocol, Status, protocol_schema
 from labwm.settings import shipped
 from labwm.space import n_points, observations_from, pool_of, with_levels
@@ -167,3 +172,13 @@ def test_replicates_of_the_crossed_barrel_are_found(mirror):
     (spread,) = curation.spreads
     assert spread.n_experiments == 600
     assert spread.pooled_sd == pytest.approx(5.303, abs=0.001)
+
+
+def test_an_unknown_unit_is_refused_with_its_line(tmp_path):
+    text = protocol_path("direct_arylation").read_text()
+    assert "unit: degC" in text
+    path = tmp_path / "p.yaml"
+    path.write_text(text.replace("unit: degC", "unit: blarg"))
+    line = 1 + text[: text.index("unit: degC")].count("\n")
+    with pytest.raises(UnitError, match=rf"p.yaml:{line}: .*blarg"):
+        load_protocol(path)

@@ -50,11 +50,22 @@ def test_a_spent_pool_is_refused(state_of, policy):
         propose(state_of(tuple(range(27))), n=1, policy=policy)
 
 
+# Six of 27 candidates are measured; three of the rest are wanted.
+PROPENSITY = {
+    "default": 1.0,
+    "expected_improvement": 1.0,
+    "greedy": 1.0,
+    "random": 3 / (27 - len(DONE)),
+    "space_filling": None,
+    "thompson": None,
+}
+
+
 @pytest.mark.parametrize("policy", SINGLE)
 def test_each_choice_says_why(state_of, policy):
     for choice in propose(state_of(DONE), n=3, policy=policy).choices:
         assert len(choice.reason.split()) >= 4
-        assert choice.propensity is None or 0 < choice.propensity <= 1
+        assert choice.propensity == PROPENSITY[policy]
 
 
 @pytest.mark.parametrize("policy", SINGLE)

@@ -9,8 +9,8 @@ from labwm.design.improvement import (
     VolumeImprovement,
 )
 from labwm.design.utility import expected_excess, log_expected_excess
-from labwm.evaluation.hypervolume import hypervolume
 from labwm.schema import Objective
+from labwm.world_model.hypervolume import hypervolume
 from labwm.world_model.reward import utility
 
 UP = Objective(readout="a", goal="maximise")

@@ -5,13 +5,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from labwm.evaluation.hypervolume import hypervolume, is_on_front
 from labwm.evaluation.random_expectation import (
     expected_best,
     expected_experiments_to,
     expected_hypervolume,
     hypervolume_by_drawing,
 )
+from labwm.world_model.hypervolume import hypervolume
 
 
 @pytest.fixture
@@ -48,21 +48,3 @@ def test_drawing_agrees_with_the_closed_form_within_its_standard_error(points):
     mean, error = hypervolume_by_drawing(points, reference, 5, n_draws=500, seed=1)
     exact = expected_hypervolume(points, reference, 5)
     assert np.all(np.abs(mean - exact) < 4.5 * error)
-
-
-def test_hypervolume_counts_boxes_once():
-    points = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.0, 1.0]])
-    assert hypervolume(points, np.zeros(2)) == 6.0
-    assert hypervolume(points, np.array([3.0, 0.0])) == 0.0
-
-
-def test_hypervolume_in_three_dimensions_matches_counting_cells():
-    points = np.random.default_rng(0).integers(1, 5, size=(12, 3)).astype(float)
-    cells = np.stack(np.meshgrid(*[np.arange(5)] * 3), axis=-1).reshape(-1, 3)
-    covered = (points[:, None, :] >= cells + 1).all(axis=2).any(axis=0).sum()
-    assert hypervolume(points, np.zeros(3)) == pytest.approx(covered)
-
-
-def test_the_front_leaves_out_what_is_dominated_or_unknown():
-    points = np.array([[1.0, 3.0], [3.0, 1.0], [1.0, 1.0], [np.nan, 9.0], [3.0, 1.0]])
-    assert is_on_front(points).tolist() == [True, True, False, False, True]

@@ -10,6 +10,7 @@ from labwm.errors import NotFoundError
 from labwm.labs import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.schema import Measurement, Origin, Protocol, Value
 
+HTTP = {"adapter": "http", "settings": {"url": "http://127.0.0.1:8400"}}
 HEAVY = {"torch", "xarray", "rdkit", "pandas", "prefect", "tblite", "gymnasium"}
 
 
@@ -32,7 +33,11 @@ def test_a_lab_is_what_its_entry_says(name: str, tmp_path: Path):
         readouts={"gap": Value(value=1.0)},
         origin=Origin.IMPORTED,
     )
-    lab = build_lab(name, protocol=dyes(), folder=tmp_path, table=(row,))
+    protocol = dyes()
+    if name == "http":  # the only one that cannot be built without settings
+        section = protocol.lab.model_validate(HTTP)
+        protocol = protocol.model_copy(update={"lab": section})
+    lab = build_lab(name, protocol=protocol, folder=tmp_path, table=(row,))
     assert lab.name == name
     assert lab.origin is origin_of_lab(name)
     assert lab.capabilities == capabilities_of(name)
@@ -41,7 +46,7 @@ def test_a_lab_is_what_its_entry_says(name: str, tmp_path: Path):
 def test_an_unknown_name_gets_a_suggestion(tmp_path: Path):
     with pytest.raises(NotFoundError, match=r"got 'reply'\. Did you mean 'replay'"):
         build_lab("reply", protocol=dyes(), folder=tmp_path)
-    with pytest.raises(NotFoundError, match="Known: 'replay', 'xtb'"):
+    with pytest.raises(NotFoundError, match="Known: 'folder', 'http', 'replay', 'xtb'"):
         origin_of_lab("robot")
 
 

@@ -156,3 +156,11 @@ def test_one_at_a_time_has_the_lease_and_the_file_says_who(tmp_path: Path):
     assert not is_held(path)
     with lease(path) as is_mine:
         assert is_mine
+
+
+def test_a_job_that_is_still_being_stored_is_not_worked_on(tmp_path: Path):
+    lab = spool(tmp_path)
+    staged = tmp_path / f"{STAGED}0123"
+    staged.mkdir()
+    (staged / "job.json").write_text("{}")
+    assert lab.work() == 0

@@ -1,4 +1,4 @@
-"""Candidates: all of a small space, a fair sample of a large one."""
+"""Candidates: all of a small space, fair draws from a large one."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_every_feasible_point_is_equally_likely():
     assert counts.max() < 40 + 5 * 5.7
 
 
-def test_a_mixed_space_is_sampled_within_its_constraints():
+def test_a_mixed_space_is_drawn_from_within_its_constraints():
     asked = candidates(MIXED, limit=300, seed=3)
     assert len(asked) == 300
     rows = asked.rows()
@@ -93,12 +93,12 @@ def test_a_mixed_space_is_sampled_within_its_constraints():
 
 
 @pytest.mark.parametrize("space", [MIXED, protocol(grid(9, 9))], ids=["mixed", "grid"])
-def test_the_seed_decides_a_sample(space: Protocol):
+def test_the_seed_decides_the_draws(space: Protocol):
     same = [candidates(space, limit=50, seed=s).digest() for s in (1, 1, 2)]
     assert same[0] == same[1] != same[2]
 
 
-def test_a_space_too_tangled_to_be_counted_is_sampled():
+def test_a_space_too_tangled_to_be_counted_is_drawn_from():
     levels = [[(7.0 + i) ** 0.5 * k for k in range(40)] for i in range(6)]
     space = protocol(
         [
@@ -118,7 +118,7 @@ def test_a_space_without_a_feasible_point_is_refused():
         candidates(space, seed=0)
 
 
-def test_a_space_too_narrow_to_sample_is_refused():
+def test_a_space_too_narrow_to_draw_from_is_refused():
     space = protocol(
         [
             {"name": "a", "kind": "continuous", "bounds": [0, 1]},

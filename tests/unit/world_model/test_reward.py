@@ -2,20 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from labwm.errors import InvalidInputError
 from labwm.schema import Protocol
 from labwm.world_model.reward import (
     RewardSpec,
-    hypervolume,
     is_feasible,
     prices,
     reference_utility,
     reward_spec,
-    scalarised,
     utilities,
     violations,
 )
@@ -78,35 +73,6 @@ def test_violations_say_how_far_each_constraint_is_broken():
     assert is_feasible(protocol(), rows).tolist() == [True, False, False]
     free = protocol(outcome_constraints=[])
     assert is_feasible(free, rows).tolist() == [True, True, True]
-
-
-def test_scalarised_weighs_in_units_of_scale():
-    worth = np.array([[2.0, -10.0]])
-    got = scalarised(worth, centre=[0, -20], scale=[1, 10], weights=[3, 1])
-    assert got.tolist() == [(3 * 2.0 + 1 * 1.0) / 4]
-
-
-def test_hypervolume_of_one_objective_is_the_excess_of_the_best():
-    assert hypervolume([[3.0], [7.0]], [5.0]) == 2.0
-    assert hypervolume([[3.0]], [5.0]) == 0.0
-    assert hypervolume(np.zeros((0, 2)), [0.0, 0.0]) == 0.0
-
-
-def test_hypervolume_of_known_boxes():
-    assert hypervolume([[3, 1], [1, 3], [2, 2], [1, 1]], [0, 0]) == 6.0
-    assert hypervolume([[2, 2, 2], [3, 1, 1], [-1, 9, 9]], [0, 0, 0]) == 9.0
-
-
-unit = st.integers(0, 8).map(lambda x: x / 8)
-
-
-@given(arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 3)), elements=unit))
-def test_hypervolume_counts_the_dominated_cells_of_a_grid(rows: np.ndarray):
-    # On a grid of eighths the dominated volume is a count of cells.
-    k = rows.shape[1]
-    cells = np.stack(np.meshgrid(*[(np.arange(8) + 0.5) / 8] * k), -1).reshape(-1, k)
-    inside = np.any(np.all(cells[:, None] < rows[None], axis=2), axis=1)
-    assert hypervolume(rows, np.zeros(k)) == pytest.approx(inside.mean())
 
 
 def test_prices_add_the_levels_used():

@@ -1,0 +1,39 @@
+"""Were the campaigns' predictions honest? Prospective calibration, all in one table."""
+
+from labwm.campaign.books import books
+from labwm.campaign.learning import calibration, score
+from labwm.campaign.situation import read_situation
+from labwm.schema import CalibrationSoFar, CampaignState, Record
+
+LEVEL = 0.9
+"""Share of values that the intervals promise to hold."""
+
+
+class CampaignCalibration(Record):
+    """What the intervals of one campaign's readout held, stated before measuring."""
+
+    campaign_id: str
+    state: CampaignState
+    so_far: CalibrationSoFar
+
+    @property
+    def verdict(self) -> str:
+        """Say in words whether the promise was kept."""
+        if self.so_far.high < LEVEL:
+            return "too sure: intervals are too narrow"
+        if self.so_far.low > LEVEL:
+            return "too careful: intervals are too wide"
+        return "within what chance allows"
+
+
+def calibrations() -> tuple[CampaignCalibration, ...]:
+    """Return coverage per campaign and readout, open and done, the oldest first.
+
+    Campaigns without a scored prediction have no row.
+    """
+    store = books()
+    return tuple(
+        CampaignCalibration(campaign_id=row.id, state=row.state, so_far=so_far)
+        for row in store.ledger.campaigns()
+        for so_far in calibration(score(store, read_situation(store, row.id)))
+    )

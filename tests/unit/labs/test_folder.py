@@ -1,0 +1,224 @@
+"""The folder lab as people and robots meet it: whole files in, nothing lost."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from labwm.errors import ProtocolError
+from labwm.labs import FolderLab, build_lab
+from labwm.schema import Job, JobState, Origin, Protocol, Status, Value, Well
+
+KEY = "folder-job-0001"
+
+
+def protocol(**lab: object) -> Protocol:
+    return Protocol.model_validate(
+        {
+            "name": "oven",
+            "version": 1,
+            "parameters": [
+                {
+                    "name": "heat",
+                    "kind": "continuous",
+                    "unit": "degC",
+                    "bounds": [0, 99],
+                },
+                {"name": "solvent", "kind": "categorical", "levels": ["water", "dmf"]},
+            ],
+            "readouts": [
+                {"name": "yield", "unit": "percent", "bounds": [0, 100]},
+                {"name": "dose", "unit": "mmol/L"},
+            ],
+            "objectives": [{"readout": "yield", "goal": "maximise"}],
+            "lab": {"adapter": "folder", "settings": lab},
+        }
+    )
+
+
+def job() -> Job:
+    wells = [
+        Well(
+            name=f"A{i}", proposal_id=f"p{i}", conditions={"heat": h, "solvent": "dmf"}
+        )
+        for i, h in enumerate((20.5, 40.0, 60.0), start=1)
+    ]
+    return Job(
+        submission_key=KEY,
+        campaign_id="oven",
+        round=0,
+        lab="folder",
+        protocol_name="oven",
+        protocol_version=1,
+        protocol_sha256=protocol().digest(),
+        wells=tuple(wells),
+    )
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> FolderLab:
+    lab = FolderLab(tmp_path, protocol(), settle_seconds=0.0)
+    lab.submit(job())
+    return lab
+
+
+def put(lab: FolderLab, text: str, name: str = f"{KEY}.results.csv") -> Path:
+    path = lab.folder / "inbox" / name
+    path.write_text(text)
+    return path
+
+
+def reason(lab: FolderLab) -> str:
+    (path,) = (lab.folder / "quarantine").glob("*.reason.txt")
+    assert path.with_name(path.name.removesuffix(".reason.txt")).exists()
+    return path.read_text()
+
+
+def readouts(lab: FolderLab, well: str = "A1") -> list[Value]:
+    return [r.readouts["yield"] for r in lab.collect(KEY) if r.well == well]
+
+
+def test_the_worklist_says_what_to_do_in_which_units(lab: FolderLab):
+    path = lab.folder / "outbox" / f"{KEY}.worklist.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(rows) == 3
+    assert rows[0] == {
+        "submission_key": KEY,
+        "well": "A1",
+        "replicate": "0",
+        "heat [degC]": "20.5",
+        "solvent": "dmf",
+        "yield [percent]": "",
+        "dose [mmol/L]": "",
+    }
+
+
+def test_a_worklist_that_was_taken_is_never_offered_again(lab: FolderLab):
+    path = lab.folder / "outbox" / f"{KEY}.worklist.csv"
+    path.rename(lab.folder / "taken" / path.name)
+    assert lab.submit(job()).is_duplicate
+    assert lab.status(KEY).state is JobState.RUNNING
+    # Even if the note that it was offered was lost in a crash.
+    (lab.folder / "keys" / KEY / "offered").unlink()
+    assert lab.submit(job()).is_duplicate
+    assert not path.exists()
+
+
+def test_a_crash_before_the_worklist_is_made_good_by_the_next_question(lab: FolderLab):
+    path = lab.folder / "outbox" / f"{KEY}.worklist.csv"
+    path.unlink()
+    (lab.folder / "keys" / KEY / "offered").unlink()
+    assert lab.status(KEY).state is JobState.ACCEPTED
+    assert path.exists()
+
+
+def test_cells_keep_their_status_and_units_are_converted(lab: FolderLab):
+    put(lab, "well,yield [fraction],dose [umol/L]\nA1,0.5,2000\nA2,<5,ND\nA3,failed,\n")
+    first, second, third = lab.collect(KEY)
+    assert first.readouts["yield"].value == pytest.approx(50.0)
+    assert first.readouts["dose"].value == pytest.approx(2.0)
+    assert first.origin is Origin.MEASURED
+    assert second.readouts["yield"].status is Status.BELOW
+    assert second.readouts["yield"].value == pytest.approx(500.0)
+    assert second.readouts["dose"].status is Status.NOT_DETECTED
+    assert third.readouts["yield"].status is Status.FAILED
+    assert third.readouts["dose"].status is Status.MISSING
+    assert lab.status(KEY).state is JobState.FINISHED
+
+
+def test_a_worklist_filled_in_with_decimal_commas_is_read(lab: FolderLab):
+    head = "submission_key;well;replicate;heat [degC];solvent;yield [percent]"
+    put(lab, f"{head}\n{KEY};A1;0;20,5;dmf;12,5\n{KEY};A2;0;40,0;dmf;\n")
+    assert readouts(lab) == [Value(value=12.5, raw="12,5")]
+    assert lab.status(KEY).n_done == 1
+
+
+def test_equal_results_change_nothing_and_others_are_revisions(lab: FolderLab):
+    put(lab, "well,yield\nA1,10\n")
+    lab.collect(KEY)
+    put(lab, "well,yield\nA1,10\n")
+    assert [r.revision for r in lab.collect(KEY)] == [0]
+    put(lab, "well,yield\nA1,11\nA2,20\n", f"{KEY}.corrected.csv")
+    results = lab.collect(KEY)
+    assert [(r.well, r.revision) for r in results] == [("A1", 0), ("A1", 1), ("A2", 0)]
+    assert [v.value for v in readouts(lab)] == [10.0, 11.0]
+
+
+def test_results_after_the_end_and_after_a_cancel_are_taken(lab: FolderLab):
+    assert lab.cancel(KEY).state is JobState.CANCELLED
+    assert (lab.folder / "withdrawn" / f"{KEY}.worklist.csv").exists()
+    assert not list((lab.folder / "outbox").iterdir())
+    put(lab, "well,yield\nA1,1\nA2,2\nA3,3\n")
+    assert lab.status(KEY).state is JobState.FINISHED
+    put(lab, "well,yield\nA3,4\n", f"{KEY}.late.csv")
+    assert [v.value for v in readouts(lab, "A3")] == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("well,yield\nA1,10\nB7,20\n", "'B7'"),
+        ("well,yield,colour\nA1,10,red\n", "'colour'"),
+        ("well,yield [degC]\nA1,10\n", "degC"),
+        ("well,heat [degC],yield\nA1,20.5,1\nA2,60,2\n", "planned with heat 40"),
+        ("well,solvent,yield\nA1,water,1\n", "planned with solvent dmf"),
+        ("submission_key,well,yield\nother-job-1,A1,1\n", "other-job-1"),
+        ("well,yield\nA1,10\nA1,20\n", "again"),
+        ("well,heat [degC]\nA1,20.5\n", "none of"),
+        ("yield\n10\n", "'well'"),
+        ("well,yield,measured_at\nA1,1,yesterday\n", "ISO 8601"),
+        ("", "empty"),
+        ("well,yield\n", "only a header"),
+    ],
+)
+def test_what_cannot_be_read_is_put_aside_whole(lab: FolderLab, text: str, why: str):
+    path = put(lab, text)
+    assert lab.collect(KEY) == ()
+    assert why in reason(lab)
+    assert not path.exists()
+    assert lab.status(KEY).message == "1 files in quarantine"
+
+
+def test_results_of_no_known_job_are_put_aside_until_renamed(lab: FolderLab):
+    put(lab, "well,yield\nA1,10\n", "monday.csv")
+    assert lab.collect(KEY) == ()
+    assert "KEY.results.csv" in reason(lab)
+    (aside,) = (lab.folder / "quarantine").glob("*-monday.csv")
+    aside.rename(lab.folder / "inbox" / f"{KEY}.monday.csv")
+    assert [v.value for v in readouts(lab)] == [10.0]
+
+
+def test_a_file_is_taken_when_it_was_left_alone_or_is_marked(tmp_path: Path):
+    lab = FolderLab(tmp_path, protocol(), settle_seconds=60.0)
+    lab.submit(job())
+    path = put(lab, "well,yield\nA1,10\n")
+    assert lab.collect(KEY) == ()
+    assert path.exists()
+    path.with_name(path.name + ".done").touch()
+    assert len(lab.collect(KEY)) == 1
+    assert not list((tmp_path / "inbox").iterdir())
+    put(lab, "well,yield\nA2,10\n", f"{KEY}.results.csv.tmp")
+    assert len(lab.collect(KEY)) == 1
+
+
+def test_a_file_that_grows_after_it_was_read_is_read_again(lab: FolderLab):
+    path = put(lab, "well,yield\nA1,10\n")
+    with path.open("a") as writer:
+        assert len(lab.collect(KEY)) == 1
+        assert not path.exists()
+        writer.write("A2,20\n")
+    assert [r.well for r in lab.collect(KEY)] == ["A1", "A2"]
+    assert [r.revision for r in lab.collect(KEY)] == [0, 0]
+
+
+def test_a_protocol_that_no_worklist_can_hold_is_refused(tmp_path: Path):
+    clash = protocol().model_dump(mode="json")
+    clash["readouts"][0]["column"] = "well"
+    with pytest.raises(ProtocolError, match="'well'"):
+        FolderLab(tmp_path, Protocol.model_validate(clash))
+
+
+@pytest.mark.parametrize("given", [{"settle_second": 1}, {"settle_seconds": "long"}])
+def test_settings_that_are_none_are_refused(tmp_path: Path, given: dict[str, object]):
+    with pytest.raises(ProtocolError, match="settle_second"):
+        build_lab("folder", protocol=protocol(**given), folder=tmp_path)
