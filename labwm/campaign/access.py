@@ -1,7 +1,12 @@
 """Who may do what: bearer keys, scopes, and the person at this machine."""
 
 from labwm.campaign.books import books
-from labwm.errors import ForbiddenError, NotFoundError, suggest
+from labwm.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    suggest,
+)
 from labwm.schema import (
     KeyCreated,
     KeyInfo,
@@ -14,6 +19,9 @@ from labwm.store import Principal as KeyHolder
 
 LOCAL_PERSON = Principal(name="local", kind=PrincipalKind.PERSON, scopes=(Scope.ADMIN,))
 """Whoever can read and write this home's files: the command line and local flows."""
+
+RESERVED = frozenset({LOCAL_PERSON.name, "advance"})
+"""Names under which a key's holder could be taken for somebody else in the ledger."""
 
 
 def require(principal: Principal, scope: Scope) -> None:
@@ -41,8 +49,14 @@ def create_key(request: KeyRequest) -> KeyCreated:
     Raises:
         DuplicateError: If the name belongs to a principal of another kind.
         ForbiddenError: If an agent is to get a scope that only people have.
+        InvalidInputError: If the name is one that labwm signs with itself.
     """
     principal = Principal(name=request.name, kind=request.kind, scopes=request.scopes)
+    if request.name in RESERVED:
+        raise InvalidInputError(
+            f"The names {sorted(RESERVED)} stand in the ledger for whoever sits at "
+            f"this machine and for the mover; got {request.name!r}. Choose another."
+        )
     reserved = {Scope.APPROVE, Scope.ADMIN} & set(request.scopes)
     if reserved and request.kind is not PrincipalKind.PERSON:
         raise ForbiddenError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from labwm import settings
 from labwm.campaign.books import books
+from labwm.campaign.situation import objects_of
 from labwm.errors import LabwmError
 from labwm.store import shown_address
 
@@ -36,10 +37,11 @@ def backup_database(path: Path) -> str:
 
 
 def verify_database() -> tuple[str, ...]:
-    """Check every campaign's chain and fold it again; one line per campaign.
+    """Check every campaign's chain, fold it again, read its objects; a line for each.
 
     Raises:
-        IntegrityError: If a chain, a hash or a folded state does not match.
+        IntegrityError: If a chain, a hash, a folded state or an object does not match.
+        NotFoundError: If an object is lost.
     """
     from labwm.store.migrate import verify_database as verify_tables
 
@@ -48,6 +50,8 @@ def verify_database() -> tuple[str, ...]:
     lines: list[str] = []
     for row in ledger.campaigns():
         found = ledger.verify(row.id)
+        for digest in objects_of(books(), row.id):
+            books().objects.get(digest)
         lines.append(
             f"{row.id}: {found.n_events} events, {found.n_records} records and "
             f"{found.n_moves} moves agree; head {found.head_sha256[:12]}"

@@ -37,6 +37,7 @@ from labwm.schema import (
     SubmitRequest,
     sha256_of,
 )
+from labwm.space.membership import on_levels
 from labwm.store import EventView
 from labwm.store.chain import Json
 
@@ -142,7 +143,8 @@ class _Asked:
 
 
 def _screen_all(asked: _Asked) -> tuple[list[ScreenedProposal], ModelCard | None]:
-    rows = list(asked.request.experiments)
+    protocol = asked.situation.protocol
+    rows = [on_levels(protocol, row) for row in asked.request.experiments]
     verdicts = screen(asked.situation, rows)
     sound = [i for i, verdict in enumerate(verdicts) if not verdict.is_outside]
     beliefs, card = believe_if_possible(asked.situation, [rows[i] for i in sound])

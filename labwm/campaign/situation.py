@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import AwareDatetime
 
@@ -62,9 +62,7 @@ class Situation:
     campaign_id: str
     opening: Opening
     protocol: Protocol
-    pool: Questions
     measurements: tuple[Measurement, ...]
-    labels: Mapping[str, Mapping[str, str]]
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
@@ -72,6 +70,20 @@ class Situation:
     """Experiments that were sent or are approved to be."""
     forecast_errors: Mapping[str, tuple[float, ...]]
     """Standardised errors of the predictions stored before, by readout."""
+    books: Books = field(repr=False)
+
+    @functools.cached_property
+    def pool(self) -> Questions:
+        """Every candidate, read when first asked for.
+
+        How a campaign stands does not depend on it, and can be told where it was lost.
+        """
+        return _read_pool(self.books, self.protocol, self.opening)
+
+    @functools.cached_property
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Names of molecules: parameter to SMILES to name."""
+        return json.loads(self.books.objects.get(self.opening.labels_object))
 
     @property
     def spec(self) -> CampaignSpec:
@@ -175,12 +187,11 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         campaign_id=campaign_id,
         opening=opening,
         protocol=protocol,
-        pool=_read_pool(books, protocol, opening),
         measurements=measurements,
-        labels=json.loads(books.objects.get(opening.labels_object)),
         avoided=avoided,
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
+        books=books,
         forecast_errors=forecast_errors(books, campaign_id, measurements),
     )
 
@@ -191,6 +202,13 @@ def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
         return ()
     rows = json.loads(books.objects.get(opening.table_object))
     return tuple(Measurement.model_validate(row) for row in rows)
+
+
+def objects_of(books: Books, campaign_id: str) -> tuple[str, ...]:
+    """Return the digests of the objects that a campaign was opened with."""
+    opening = read_opening(books, campaign_id)
+    named = (opening.pool_object, opening.table_object, opening.labels_object)
+    return tuple(digest for digest in named if digest is not None)
 
 
 def pool_bytes(pool: Questions) -> bytes:

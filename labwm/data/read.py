@@ -202,6 +202,7 @@ def _refuse_formulas_without_result(
     # A program that writes formulas without computing them stores no results: their
     # cells look empty, and the numbers would be lost without a word.
     import openpyxl
+    from openpyxl.utils import get_column_letter
 
     if all(all(cells) for _, cells in rows):
         return

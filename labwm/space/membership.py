@@ -19,7 +19,7 @@ from labwm.schema import (
     Parameter,
     Protocol,
 )
-from labwm.space.levels import depends_rules, is_level
+from labwm.space.levels import depends_rules, is_level, same_level
 
 MIXTURE_TOLERANCE = 1e-6
 TOLERANCE = 1e-9
@@ -38,6 +38,23 @@ def check(protocol: Protocol, conditions: Conditions) -> None:
 def contains(protocol: Protocol, conditions: Conditions) -> bool:
     """Do the conditions lie in the space?"""
     return not membership_of(protocol).problems(conditions)
+
+
+def on_levels(protocol: Protocol, conditions: Conditions) -> Conditions:
+    """Return conditions with each number that stands for a level written as that level.
+
+    Membership allows for rounding (0.1 + 0.2 is the level 0.3); an experiment is then
+    known by its level, or it would be another one than the same experiment before.
+    """
+    levels = {
+        p.name: p.levels
+        for p in protocol.parameters
+        if isinstance(p, DiscreteParameter)
+    }
+    return {
+        name: next((v for v in levels.get(name, ()) if same_level(value, v)), value)
+        for name, value in conditions.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,11 @@ def connect(url: str) -> Engine:
     Raises:
         InvalidInputError: If the address is of neither database.
         UnavailableError: If PostgreSQL's driver is not installed.
+        StoreError: If the folder of an SQLite file cannot be made.
     """
     address = _address(url)
     if address.get_backend_name() == "sqlite":
-        Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(str(address.database)).parent)
         engine = create_engine(address, connect_args={"timeout": WAIT_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -62,6 +63,16 @@ def connect(url: str) -> Engine:
         engine = _postgresql(address)
     event.listen(engine, "handle_error", _raise_in_our_words)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The ledger lies in a folder that can be made; {folder}: "
+            f"{error.strerror}. Mend LABWM_HOME or its rights."
+        ) from error
 
 
 def shown_address(url: str) -> str:

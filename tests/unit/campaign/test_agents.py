@@ -7,6 +7,7 @@ from labwm.errors import (
     ConflictError,
     DuplicateError,
     ForbiddenError,
+    InvalidInputError,
     NotEnoughDataError,
     NotFoundError,
     SpaceError,
@@ -175,3 +176,17 @@ def test_an_agent_gets_no_key_that_approves():
         campaign.create_key(
             KeyRequest(name="planner", scopes=(Scope.READ, Scope.APPROVE))
         )
+
+
+@pytest.mark.parametrize("name", ["local", "advance"])
+def test_nobody_gets_the_name_of_the_machine_or_the_mover(name: str):
+    with pytest.raises(InvalidInputError, match=name):
+        campaign.create_key(KeyRequest(name=name))
+
+
+def test_a_level_within_rounding_is_the_level(spec: CampaignSpec):
+    campaign.open_campaign(spec)
+    answer = propose({**FAST, "power": 2500.0000000001}, FAST)
+    first, second = answer.proposals
+    assert first.proposal.candidate.conditions == FAST
+    assert second.reasons[0].startswith("repeated")
