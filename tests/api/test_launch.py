@@ -42,7 +42,7 @@ def test_a_campaign_started_through_prefect_runs_to_done(launched: Launched):
         "/artifacts/filter",
         {"artifacts": {"flow_run_id": {"any_": [run]}, "type": {"any_": ["progress"]}}},
     )
-    assert progress[0]["data"] == 100
+    assert max(one["data"] for one in progress) == 100
 
 
 def test_a_campaign_that_must_be_approved_completes_and_names_why(launched: Launched):

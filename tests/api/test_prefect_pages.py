@@ -12,6 +12,7 @@ from tests.api.up import Launched
 from tests.web.browser import Page, chromium
 
 pytestmark = [
+    pytest.mark.slow,  # half a minute of a browser in pages that are not ours
     pytest.mark.timeout(300),
     pytest.mark.browser,
     pytest.mark.prefect,
