@@ -206,8 +206,6 @@ def _refuse_formulas_without_result(
 
     if all(all(cells) for _, cells in rows):
         return
-    from openpyxl.utils import get_column_letter
-
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
     try:
         written = book[sheet].iter_rows(values_only=True)

@@ -59,9 +59,10 @@ def test_help_answers_in_under_half_a_second():
 
 
 TIMER = (
-    "import subprocess, sys, time; start = time.process_time(); "
+    "import resource, subprocess, sys; "
     "subprocess.run(sys.argv[1:], check=True, capture_output=True); "
-    "print(time.perf_counter() - start)"
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+    "print(used.ru_utime + used.ru_stime)"
 )
 
 
