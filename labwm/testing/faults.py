@@ -16,9 +16,17 @@ def start(target: Callable[..., object], *args: object) -> ForkServerProcess:
     """Run a function of a module in a process that shares nothing with this one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["labwm.labs", "labwm.testing.faults"])
-    process = context.Process(target=target, args=args)
+    # The server of forks keeps the environment that it was started with.
+    process = context.Process(target=_run_in, args=(dict(os.environ), target, args))
     process.start()
     return process
+
+
+def _run_in(
+    environment: dict[str, str], target: Callable[..., object], args: tuple[object, ...]
+) -> None:
+    os.environ.update(environment)
+    target(*args)
 
 
 def run(target: Callable[..., object], *args: object) -> int:
