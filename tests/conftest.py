@@ -18,7 +18,7 @@ def skip_or_fail(reason: str) -> None:
 
 
 def pytest_configure() -> None:
-    """Let children hear Ctrl-C, also where a background shell started the tests deaf to it."""
+    """Let children hear Ctrl-C, also where the shell that started us ignores it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
