@@ -58,6 +58,7 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (

@@ -17,6 +17,7 @@ from labwm.campaign.database import (
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
@@ -53,6 +54,7 @@ __all__ = [
     "review_note",
     "revoke_key",
     "round_note",
+    "settle",
     "status",
     "submit",
     "suggest",
