@@ -75,6 +75,7 @@ _COMMANDS: Final = {
     ),
     "db": (
         _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("downgrade", "database:downgrade", "Go back one release."),
         _Command("backup", "database:backup", "Copy the ledger while it is in use."),
         _Command("verify", "database:verify", "Check every campaign's chain."),
     ),

@@ -13,6 +13,7 @@ from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
     doctor,
+    downgrade_database,
     upgrade_database,
     verify_database,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "create_key",
     "decide",
     "doctor",
+    "downgrade_database",
     "drawing",
     "list_campaigns",
     "list_keys",
