@@ -225,6 +225,7 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
+    """Store what is new; raw bytes first, then the row that names them."""
     wells = {well.name: well for well in job.wells}
     measurements = [
         Measurement(
@@ -238,12 +239,20 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
             proposal_id=wells[result.well].proposal_id,
             measured_at=result.measured_at,
             duration=result.duration,
+            raw_sha256=result.raw_sha256,
         )
-        for result in lab.collect(job.submission_key)
+        for result in lab.collect(job.submission_key, keep=books.objects.put)
         if result.well in wells
     ]
+    known = {_said(m) for m in books.ledger.measurements_of_job(job.submission_key)}
+    new = [m for m in measurements if _said(m) not in known]
     with lease.write(books) as w:
-        w.add_observations(measurements)
+        w.add_observations(new)
+
+
+def _said(measurement: Measurement) -> str:
+    """Return what a result says; in other bytes it is the same result."""
+    return measurement.model_copy(update={"raw_sha256": None}).digest()
 
 
 def _show(result: WellResult) -> str:

@@ -27,6 +27,8 @@ from labwm.errors import (
     UnavailableError,
 )
 from labwm.labs import admission
+from labwm.labs.answers import elements
+from labwm.labs.lab import Keep, name_only
 from labwm.schema import (
     Acknowledgement,
     Capabilities,
@@ -130,8 +132,10 @@ class HttpLab:
             return JobStatus(submission_key=submission_key, state=JobState.UNKNOWN)
         return self._status("GET", submission_key)
 
-    def collect(self, submission_key: str) -> tuple[WellResult, ...]:
-        """Fetch every result so far.
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
+        """Fetch every result so far; the raw bytes of one are its part of the answer.
 
         Raises:
             NotFoundError: If the lab knows no job by this key.
@@ -153,7 +157,11 @@ class HttpLab:
                     f"got {result.origin.value} for well {result.well!r}. Correct "
                     "lab.settings.origin, or ask the lab."
                 )
-        return results
+        parts = elements(answer.content)
+        return tuple(
+            result.model_copy(update={"raw_sha256": keep(raw)})
+            for result, raw in zip(results, parts, strict=True)
+        )
 
     def cancel(self, submission_key: str) -> JobStatus:
         """Ask to stop; wells done before keep their results.

@@ -86,6 +86,8 @@ class WellResult(Record):
     measured_at: AwareDatetime | None = None
     duration: float | None = Field(default=None, ge=0)
     """Seconds of work."""
+    raw_sha256: Sha256 | None = None
+    """Of the bytes in which the lab said so: a file, or a part of its answer."""
 
 
 class Capabilities(Record):

@@ -5,6 +5,7 @@ Subclass `LabConformance`, give the fixture `kit`, and inherit the tests. A capa
 that a lab does not claim is not tested. Workers and submitters are real processes.
 """
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,26 @@ class LabConformance:
         late = lab.collect(KEY)
         assert {r.canonical_json() for r in early} <= {r.canonical_json() for r in late}
         assert lab.status(KEY).state is JobState.FINISHED
+
+    def test_raw_bytes_of_a_result_are_kept_and_do_not_depend_on_when_it_is_asked_for(
+        self, kit: LabKit
+    ):
+        kept: dict[str, bytes] = {}
+
+        def keep(raw: bytes) -> str:
+            kept[sha256(raw).hexdigest()] = raw
+            return sha256(raw).hexdigest()
+
+        lab = kit.open()
+        lab.submit(kit.job())
+        kit.work_off(2)
+        early = {r.well: r.raw_sha256 for r in lab.collect(KEY, keep=keep)}
+        kit.work_off()
+        late = {r.well: r.raw_sha256 for r in lab.collect(KEY, keep=keep)}
+        assert early.items() <= late.items()
+        assert set(late.values()) == set(kept)
+        for well, digest in late.items():
+            assert well.encode() in kept[digest or ""]
 
     def test_cancel_in_the_middle_keeps_results_and_starts_nothing(self, kit: LabKit):
         claims(kit, "cancel", "partial_results")
