@@ -7,6 +7,7 @@ to refuse the key before anything new exists; any other waits for a person.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from labwm import settings
@@ -14,7 +15,7 @@ from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError, UnavailableError
+from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
@@ -179,7 +180,8 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
-    if lab.status(key).state is JobState.UNKNOWN:
+    state = lab.status(key).state
+    if state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
     if isinstance(lab, ComputingLab):
         n_done = lab.status(key).n_done
@@ -191,14 +193,14 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
-    else:
-        _take_in_late(books, lease, lab, job)
+        state = lab.status(key).state
+    # After the state: what a job that has ended gave is there.
     _take_in(books, lease, lab, job)
-    state = lab.status(key).state
     if state in _ENDED:
-        _take_in(books, lease, lab, job)
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
+    if not isinstance(lab, ComputingLab):
+        _take_in_late(books, lease, lab, job)
     return state
 
 
@@ -207,7 +209,9 @@ def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
     for past in rounds_of(books, now.campaign_id):
         if past.key == now.submission_key or not past.has_ended:
             continue
-        if lab.status(past.key).state is not JobState.UNKNOWN:
+        # One question without an answer holds up neither this round nor the other past
+        # ones: each is asked again at the next look.
+        with suppress(UnavailableError, NotFoundError):
             _take_in(books, lease, lab, past.job)
 
 
