@@ -6,7 +6,7 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,14 +19,16 @@ from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
-from labwm.labs.spool import CAPABILITIES
+from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
+    Conditions,
     Job,
     JobState,
     Measurement,
     Origin,
     Protocol,
+    Well,
     WellResult,
 )
 from labwm.store import SubmissionState
@@ -81,6 +83,28 @@ def lab_of(books: Books, situation: Situation) -> Lab:
     return build_lab(
         opening.lab, protocol=situation.protocol, folder=folder, table=table
     )
+
+
+def refusals(
+    books: Books, situation: Situation, rows: Sequence[Conditions]
+) -> list[str | None]:
+    """Say of each experiment why the campaign's lab would refuse it; None if not.
+
+    Before anything is spent: a lab that computes says so without being sent a job, any
+    other when it is submitted to.
+    """
+    lab = lab_of(books, situation)
+    if not isinstance(lab, SpoolLab):
+        return [None] * len(rows)
+    return [_refusal(lab, row) for row in rows]
+
+
+def _refusal(lab: SpoolLab, row: Conditions) -> str | None:
+    try:
+        lab.instrument.check(Well(name="asked", proposal_id="asked", conditions=row))
+    except LabError as error:
+        return str(error)
+    return None
 
 
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:

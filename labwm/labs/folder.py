@@ -2,7 +2,7 @@
 
     outbox/KEY.worklist.csv   to be done; whoever starts moves it to taken/
     taken/                    worklists that somebody works on
-    withdrawn/                worklists that were cancelled before somebody took them
+    withdrawn/                worklists that a person took back: their jobs are off
     inbox/KEY.*.csv           results, also some of them, also corrected ones
     keys/KEY/                 the job as accepted, or its refusal; its results
 
@@ -140,19 +140,20 @@ class FolderLab:
         return _files(folder).results(keep)
 
     def cancel(self, submission_key: str) -> JobStatus:
-        """Withdraw the worklist; results that come nevertheless are taken.
+        """Refuse: nobody can stop a person who has the worklist in her hand.
 
-        Whoever took the worklist before is not stopped by it: tell her.
+        A person who moves it from `outbox/` to `withdrawn/` cancels the job.
 
         Raises:
             NotFoundError: If no job has this key.
+            UnsupportedError: If one has.
         """
-        folder = self._known(submission_key)
-        self._offer(folder)
-        if self.status(submission_key).state is not JobState.FINISHED:
-            folder.cancel()
-            self._withdraw(submission_key)
-        return self.status(submission_key)
+        self._known(submission_key)
+        instead = (
+            f"If nobody took {submission_key}.worklist.csv, move it from outbox to "
+            "withdrawn; else tell whoever did."
+        )
+        raise admission.undeclared("cancel", lab=self.name, instead=instead)
 
     def refuse(self, submission_key: str) -> JobStatus:
         """Never accept this key from now on; a job that exists is left as it is.
@@ -168,7 +169,7 @@ class FolderLab:
     def _state(self, folder: JobFolder, n_done: int, n_wells: int) -> JobState:
         if n_done == n_wells:
             return JobState.FINISHED
-        if folder.is_cancelled:
+        if self._worklist("withdrawn", folder.path.name).exists():
             return JobState.CANCELLED
         is_taken = self._worklist("taken", folder.path.name).exists()
         return JobState.RUNNING if n_done or is_taken else JobState.ACCEPTED
@@ -187,12 +188,6 @@ class FolderLab:
                 content = worklist_bytes(folder.job, self.protocol)
                 durable.publish(self._worklist("outbox", key), content)
             durable.publish(offered, b"")
-
-    def _withdraw(self, key: str) -> None:
-        try:
-            self._worklist("outbox", key).rename(self._worklist("withdrawn", key))
-        except FileNotFoundError:
-            return  # taken, or withdrawn before
 
     def _receive(self) -> None:
         self._inbox.receive(self._take)

@@ -25,6 +25,7 @@ from labwm.errors import (
     NotFoundError,
     ProtocolError,
     UnavailableError,
+    UnsupportedError,
 )
 from labwm.labs import admission
 from labwm.labs.answers import elements
@@ -49,7 +50,7 @@ CAPABILITIES: Final = Capabilities(
     refuse_key=True,
     cancel=True,
     partial_results=True,
-    push=False,
+    push=True,
     computes=False,
 )
 KEY_VARIABLE: Final = "LABWM_LAB_KEY"
@@ -236,6 +237,7 @@ class HttpLab:
             DuplicateError.code: DuplicateError,
             NotFoundError.code: NotFoundError,
             LabError.code: LabError,
+            UnsupportedError.code: UnsupportedError,
         }
         if kind := kinds.get(problem.code):
             return kind(problem.detail)

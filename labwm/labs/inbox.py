@@ -88,7 +88,7 @@ class Inbox:
     def _take(self, path: Path, take: Take) -> None:
         known = None if path.parent.name == "inbox" else _KEPT.fullmatch(path.name)
         name = known["name"] if known else path.name
-        # What cannot be read has no digest: a name of its own, so that none replaces it.
+        # What cannot be read has no digest: a name of its own, so none replaces it.
         kept_as = f"{uuid4().hex[:12]}-{path.stat().st_size}-{name}"
         try:
             content = _content(path)

@@ -41,6 +41,8 @@ from labwm.schema.job import (
     Job,
     JobState,
     JobStatus,
+    Notice,
+    NoticeTaken,
     Well,
     WellResult,
 )
@@ -138,6 +140,8 @@ __all__ = [
     "MixtureParameter",
     "ModelCard",
     "MoleculeParameter",
+    "Notice",
+    "NoticeTaken",
     "Objective",
     "Origin",
     "OutcomeConstraint",

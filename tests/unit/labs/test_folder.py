@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labwm.errors import ProtocolError
+from labwm.errors import ProtocolError, UnsupportedError
 from labwm.labs import FolderLab, build_lab
 from labwm.schema import Job, JobState, Origin, Protocol, Status, Value, Well
 
@@ -144,10 +144,13 @@ def test_equal_results_change_nothing_and_others_are_revisions(lab: FolderLab):
     assert [v.value for v in readouts(lab)] == [10.0, 11.0]
 
 
-def test_results_after_the_end_and_after_a_cancel_are_taken(lab: FolderLab):
-    assert lab.cancel(KEY).state is JobState.CANCELLED
-    assert (lab.folder / "withdrawn" / f"{KEY}.worklist.csv").exists()
-    assert not list((lab.folder / "outbox").iterdir())
+def test_results_after_the_end_and_of_a_withdrawn_worklist_are_taken(lab: FolderLab):
+    worklist = lab.folder / "outbox" / f"{KEY}.worklist.csv"
+    with pytest.raises(UnsupportedError, match="move it from outbox to withdrawn"):
+        lab.cancel(KEY)
+    assert lab.status(KEY).state is JobState.ACCEPTED
+    worklist.rename(lab.folder / "withdrawn" / worklist.name)
+    assert lab.status(KEY).state is JobState.CANCELLED
     put(lab, "well,yield\nA1,1\nA2,2\nA3,3\n")
     assert lab.status(KEY).state is JobState.FINISHED
     put(lab, "well,yield\nA3,4\n", f"{KEY}.late.csv")
