@@ -160,7 +160,7 @@ def _is_torn(path: Path) -> bool:
     except OSError:
         return False  # reading it says so again
     # UTF-16 ends a line with a line feed and its other half.
-    return not (end.endswith((b"\n", b"\r")) or end == b"\n\x00")
+    return not (end.endswith((b"\n", b"\r")) or end in {b"\n\x00", b"\r\x00"})
 
 
 def _check_kind(name: str) -> None:
