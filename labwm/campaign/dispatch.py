@@ -204,11 +204,11 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
-    state = lab.status(key).state
-    if state is JobState.UNKNOWN:
+    status = lab.status(key)
+    if status.state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
     if isinstance(lab, ComputingLab):
-        n_done = lab.status(key).n_done
+        n_done = status.n_done
 
         def progress(result: WellResult) -> None:
             nonlocal n_done
@@ -217,9 +217,12 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
-        state = lab.status(key).state
+        status = lab.status(key)
     # After the state: what a job that has ended gave is there.
-    _take_in(books, lease, lab, job)
+    state, n_came = status.state, _take_in(books, lease, lab, job)
+    if state in _ENDED and n_came < status.n_done:
+        say(f"round {job.round}: {n_came} of {status.n_done} results came")
+        state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
     if state in _ENDED:
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
@@ -252,8 +255,8 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
     return JobState.UNKNOWN
 
 
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
-    """Store what is new; raw bytes first, then the row that names them."""
+def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
+    """Store what is new, raw bytes first; return of how many wells results came."""
     wells = {well.name: well for well in job.wells}
     measurements = [
         Measurement(
@@ -276,6 +279,7 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
     new = [m for m in measurements if _said(m) not in known]
     with lease.write(books) as w:
         w.add_observations(new)
+    return len({m.well for m in measurements})
 
 
 def _said(measurement: Measurement) -> str:

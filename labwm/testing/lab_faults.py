@@ -9,8 +9,8 @@ from random import Random
 from typing import Final
 
 from labwm.errors import InDoubtError, UnavailableError
-from labwm.labs import Lab
-from labwm.labs.lab import Keep, name_only
+from labwm.labs import ComputingLab, Lab
+from labwm.labs.lab import Keep, Progress, name_only
 from labwm.schema import (
     Acknowledgement,
     Capabilities,
@@ -167,3 +167,30 @@ def carry_through(
 
 def _names(job: Job) -> set[str]:
     return {well.name for well in job.wells}
+
+
+@dataclass
+class FaultyComputingLab(FaultyLab):
+    """A lab of this machine: what goes wrong between two machines does not."""
+
+    faults: tuple[str, ...] = ("drop", "duplicate", "reorder", "partial", "restart")
+
+    def status(self, submission_key: str) -> JobStatus:
+        """Say how a job stands."""
+        return self._inner.status(submission_key)
+
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
+        """Return results: in any order, some twice, or not all of them."""
+        try:
+            return super().collect(submission_key, keep=keep)
+        except UnavailableError:
+            return ()
+
+    def work(
+        self, *, limit: float | None = None, progress: Progress | None = None
+    ) -> int:
+        """Have it work."""
+        assert isinstance(self._inner, ComputingLab)
+        return self._inner.work(limit=limit, progress=progress)
