@@ -42,6 +42,8 @@ from labwm.schema.job import (
     Job,
     JobState,
     JobStatus,
+    Notice,
+    NoticeTaken,
     Well,
     WellResult,
 )
@@ -139,6 +141,8 @@ __all__ = [
     "MixtureParameter",
     "ModelCard",
     "MoleculeParameter",
+    "Notice",
+    "NoticeTaken",
     "Objective",
     "Origin",
     "OutcomeConstraint",
