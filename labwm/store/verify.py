@@ -210,10 +210,13 @@ def _stored_states(
     }
 
 
+_DECIDE = ("slot", "revision", "measured_at", "id", "raw_sha256", "body")
+
+
 def _verify_slots(connection: Connection, campaign_id: str) -> int:
     table = OBSERVATIONS.table
     rows = connection.execute(
-        select(table.c.slot, table.c.revision, table.c.measured_at, table.c.id)
+        select(*(table.c[name] for name in _DECIDE))
         .where(table.c.campaign_id == campaign_id)
         .order_by(table.c.slot)
     ).mappings()
