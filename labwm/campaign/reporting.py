@@ -101,7 +101,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
         name=campaign_id,
         protocol=situation.protocol,
         experiments=tuple(experiments),
-        budget=situation.spec.budget,
+        budget=situation.budget,
         asked=_asked(situation),
         provenance=_provenance(store, situation),
         table=table.measurements,
