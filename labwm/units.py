@@ -212,7 +212,7 @@ def product(
         whole /= number
         result = result / registry.Quantity(1.0, _plain(check_unit(unit)))
     try:
-        factor = float(result.to(_plain(check_unit(target))).magnitude)
+        factor = float(np.asarray(result.to(_plain(check_unit(target))).magnitude))
     except pint.errors.PintError as error:
         raise UnitError(
             f"What is multiplied has the unit of the result; got {result.units:~C} for "

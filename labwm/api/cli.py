@@ -58,6 +58,9 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("trim", "spending:trim", "Leave some out and approve the rest."),
+        _Command("budget", "spending:budget", "Raise the budget, as a person."),
+        _Command("supply", "spending:supply", "Say that more of a stock came in."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (

@@ -27,7 +27,7 @@ from labwm.schema import (
     Scope,
     WaitsFor,
 )
-from labwm.space.stocks import price_of
+from labwm.space.stocks import Labels, price_of
 from labwm.store import ApprovalState, Writer
 
 
@@ -227,7 +227,7 @@ def _batch_info(
     proposals = tuple(proposal for proposal in known if proposal.id in wanted)
     costs = situation.protocol.costs
     rows = [proposal.candidate.conditions for proposal in proposals]
-    labels = situation.labels if costs.levels else {}
+    labels: Labels = situation.labels if costs.levels else {}
     return BatchInfo(
         batch_id=batch.key,
         round=batch.number,
