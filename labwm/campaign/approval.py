@@ -79,6 +79,7 @@ def _ask_again(
     with lease.write(store) as w:
         why = {"why": "nobody answered in time", "asked_again_as": job.submission_key}
         w.move_approval(old.key, ApprovalState.EXPIRED, why)
+        _close(w, old, "asked again")
         put_up(w, situation, job, proposals)
     did = f"round {old.number}: nobody answered in time; asked again"
     return did, WaitsFor.APPROVAL, True
@@ -143,10 +144,17 @@ def _trim(
         "by": detail["by"],
     }
     w.move_approval(old.key, ApprovalState.EXPIRED, change)
+    _close(w, old, "trimmed")
     put_up(w, situation, job, kept)
     own = {"content_sha256": job.content_sha256, "trimmed_from": old.key}
     w.move_approval(job.submission_key, ApprovalState.APPROVED, detail | own)
     return job.submission_key
+
+
+def _close(w: Writer, old: Round, why: str) -> None:
+    """Say that nothing more comes of a batch whose round goes on with another."""
+    body = {"round": old.job.round, "submission_key": old.key, "why": why}
+    w.event("round.closed", body)
 
 
 def _kept(proposals: Sequence[Proposal], request: ApprovalRequest) -> list[Proposal]:

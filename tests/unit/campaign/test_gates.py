@@ -1,12 +1,13 @@
 """Gates before spending: plate map, inventory, hazards, budget; each says why."""
 
+import csv
 import re
 import time
 from pathlib import Path
 
 import pytest
 
-from labwm import campaign
+from labwm import campaign, settings
 from labwm.campaign.books import books
 from labwm.campaign.plates import faults_of, lay_out
 from labwm.campaign.situation import read_situation
@@ -112,6 +113,44 @@ def test_a_batch_is_laid_out_with_controls_and_replicates(kettle: Path):
     assert len(situation.measurements) == 8
     assert campaign.measurements("gated").total == 12
     assert step.waits_for is not WaitsFor.DONE
+
+
+def test_the_report_shows_each_plate_and_its_controls(kettle: Path, tmp_path: Path):
+    opened(kettle, PLATE)
+    campaign.decide(request(waiting()), principal=ANNA)
+    campaign.advance("gated")
+    page = Path(campaign.report("gated", tmp_path / "report").page).read_text()
+    assert page.count('<td title="') == 24
+    assert "D6: empty" in page
+    assert re.search(r"<td>cold</td><td class=\"n\">2</td><td class=\"n\">2</td>", page)
+
+
+def test_the_worklist_is_the_layout_that_was_approved(kettle: Path):
+    adapter = "{adapter: folder, settings: {settle_seconds: 0}, batch_size: 4}"
+    text = (PROTOCOL % "").replace("{adapter: replay, batch_size: 4}", adapter)
+    (kettle / "bench.yaml").write_text(text + PLATE)
+    spec = CampaignSpec(name="gated", protocol=str(kettle / "bench.yaml"), budget=8)
+    campaign.open_campaign(spec)
+    batch = waiting()
+    campaign.decide(request(batch), principal=ANNA)
+    assert campaign.advance("gated").waits_for is not WaitsFor.DONE
+    folder = settings.lab_folder("folder") / "gated" / "outbox"
+    (worklist,) = folder.glob("*.worklist.csv")
+    rows = list(csv.DictReader(worklist.read_text().splitlines()))
+    found = [(row["well"], row["control"], float(row["power [W]"])) for row in rows]
+    wanted = [
+        (well.name, well.control or "", well.conditions["power"])
+        for well in batch.wells
+    ]
+    assert found == wanted
+    assert len({place for place, _, _ in found}) == len(found)
+    back = folder.parent / "inbox" / worklist.name
+    with back.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"time [s]": "321"} for row in rows)
+    assert campaign.advance("gated").n_measured == 4
+    assert campaign.measurements("gated").total == 12
 
 
 @pytest.mark.parametrize(
