@@ -10,6 +10,7 @@ from labwm.campaign.books import Books, books
 from labwm.campaign.drafting import DRAFTED, draft_again, put_up
 from labwm.campaign.gates import reasons_to_ask
 from labwm.campaign.lease import Lease
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import (
     ConflictError,
@@ -41,6 +42,7 @@ def settle(
     if reasons := reasons_to_ask(situation, batch.job.conditions):
         if _is_overdue(store, situation, batch):
             return _ask_again(store, lease, situation, batch)
+        reached(Moment.AWAITING)
         why = "; ".join(reasons)
         did = f"round {batch.number} awaits approval: {why}"
         return did, WaitsFor.APPROVAL, True
@@ -60,6 +62,7 @@ def settle(
         with lease.write(store) as w:
             w.move_approval(batch.key, ApprovalState.EXPIRED, {"why": str(error)})
         return f"round {batch.number}: {error}", WaitsFor.NOTHING, False
+    reached(Moment.APPROVED)
     return f"round {batch.number}: approved by {rule}", WaitsFor.NOTHING, False
 
 
@@ -125,6 +128,7 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
             key, approves = batch.key, request.decision == "approve"
             to = ApprovalState.APPROVED if approves else ApprovalState.REJECTED
             w.move_approval(key, to, detail)
+    reached(Moment.APPROVED)
     return next(info for info in batch_infos(store, situation) if info.batch_id == key)
 
 
@@ -242,7 +246,7 @@ def _batch_info(
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,
-        submission_key=batch.key if batch.submission else None,
+        submission_key=batch.submission_key if batch.submission else None,
         proposals=proposals,
         wells=batch.job.wells,
         plate=batch.job.plate,

@@ -14,6 +14,7 @@ from labwm.campaign.gates import shares_hard_factors
 from labwm.campaign.inventory import first_that_fit, possible
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation
 from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
@@ -58,6 +59,7 @@ def propose_round(
         proposals = taken + _store_plan(w, situation, chosen)
         job = draft_job(situation, proposals, key=first_key(situation))
         put_up(w, situation, job, proposals)
+    reached(Moment.DRAFTED)
     policy = chosen.policy if chosen else "agents"
     did = f"round {situation.round}: {len(proposals)} proposals by {policy}"
     return "; ".join([did, *(f"left out, {reason}" for reason in why)])

@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-from labwm.store.triggers import fold_entries, protect, unprotect
+from labwm.store.triggers import fold_entries, protect, unfold_entries, unprotect
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -76,7 +76,12 @@ def make_accounts() -> None:
 
 
 def downgrade() -> None:
-    # The accounts stay: the chain covers them, and the release before passes over them.
+    # Entries stay, with their tables: the chain covers them, the release before passes
+    # over them, and the next upgrade finds them again.
+    if op.get_bind().scalar(sa.text("SELECT count(*) FROM account_entries")) == 0:
+        unfold_entries()
+        op.drop_table("account_entries")
+        op.drop_table("accounts")
     # Refused by the database where a campaign was opened again: its steps refer to it.
     unprotect("campaign_legal")
     op.execute("DELETE FROM campaign_legal WHERE from_state = 'done' AND to_state = 'open'")
