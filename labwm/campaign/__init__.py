@@ -21,6 +21,7 @@ from labwm.campaign.dispatch import check_lab, list_labs, work_lab
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
+from labwm.campaign.notices import take_notice
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
@@ -63,6 +64,7 @@ __all__ = [
     "submit",
     "suggest",
     "supply",
+    "take_notice",
     "upgrade_database",
     "verify_database",
     "work_lab",

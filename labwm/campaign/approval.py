@@ -129,7 +129,10 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
             to = ApprovalState.APPROVED if approves else ApprovalState.REJECTED
             w.move_approval(key, to, detail)
     reached(Moment.APPROVED)
-    return next(info for info in batch_infos(store, situation) if info.batch_id == key)
+    found = rounds_of(store, request.campaign_id)
+    (fresh,) = (past for past in found if past.key == key)
+    said = _said_of(store, situation).get(key, {})
+    return _batch_info(situation, fresh, proposals_of(store, fresh), said)
 
 
 def _trim(
@@ -211,32 +214,37 @@ def _refuse_own(
 
 def proposals_of(store: Books, batch: Round) -> list[Proposal]:
     """Return the proposals of a batch, by rank."""
-    wanted = set(batch.proposal_ids)
-    known = store.ledger.proposals(batch.job.campaign_id)
-    return [proposal for proposal in known if proposal.id in wanted]
+    named = store.ledger.proposals_named(batch.job.campaign_id, batch.proposal_ids)
+    return sorted(named, key=lambda p: (p.round, p.rank, p.id))
 
 
 def batch_infos(store: Books, situation: Situation) -> tuple[BatchInfo, ...]:
     """Return every batch as doors show it, the first one first."""
-    known = store.ledger.proposals(situation.campaign_id)
-    said = {
-        str(event.body["submission_key"]): event.body
-        for event in store.ledger.events(situation.campaign_id, kind=DRAFTED)
-    }
+    said = _said_of(store, situation)
+    known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
+    order = {name: i for i, name in enumerate(known)}
     return tuple(
-        _batch_info(situation, batch, known, said.get(batch.key, {}))
+        _batch_info(
+            situation,
+            batch,
+            [known[name] for name in sorted(batch.proposal_ids, key=order.__getitem__)],
+            said.get(batch.key, {}),
+        )
         for batch in rounds_of(store, situation.campaign_id)
     )
+
+
+def _said_of(store: Books, situation: Situation) -> dict[str, dict[str, Any]]:
+    events = store.ledger.events(situation.campaign_id, kind=DRAFTED)
+    return {str(event.body["submission_key"]): event.body for event in events}
 
 
 def _batch_info(
     situation: Situation,
     batch: Round,
-    known: Sequence[Proposal],
+    proposals: Sequence[Proposal],
     said: dict[str, Any],
 ) -> BatchInfo:
-    wanted = set(batch.proposal_ids)
-    proposals = tuple(proposal for proposal in known if proposal.id in wanted)
     costs = situation.protocol.costs
     rows = [proposal.candidate.conditions for proposal in proposals]
     labels: Labels = situation.labels if costs.levels else {}
@@ -247,7 +255,7 @@ def _batch_info(
         approval=batch.approval,
         submission=batch.submission,
         submission_key=batch.submission_key if batch.submission else None,
-        proposals=proposals,
+        proposals=tuple(proposals),
         wells=batch.job.wells,
         plate=batch.job.plate,
         cost=price_of(situation.protocol, labels, rows),

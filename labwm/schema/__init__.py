@@ -46,6 +46,8 @@ from labwm.schema.job import (
     Job,
     JobState,
     JobStatus,
+    Notice,
+    NoticeTaken,
     Well,
     WellResult,
 )
@@ -153,6 +155,8 @@ __all__ = [
     "ModelCard",
     "MoleculeParameter",
     "Need",
+    "Notice",
+    "NoticeTaken",
     "Objective",
     "Origin",
     "OutcomeConstraint",

@@ -137,6 +137,8 @@ def check_once(spec: CampaignSpec, jobs: Path) -> None:
     now = campaign.status(spec.name)
     assert now.summary.state is CampaignState.DONE
     assert now.summary.n_measured == spec.budget
+    (budget,) = now.accounts
+    assert (budget.free, budget.reserved, budget.used) == (0, 0, spec.budget)
     rows = campaign.measurements(spec.name, limit=1000).measurements
     assert len(rows) == len({m.proposal_id for m in rows}) == spec.budget
     assert {m.origin for m in rows} == {Origin.REPLAYED}
@@ -195,7 +197,6 @@ def every_third(proxy: Proxy, method: str, n: int) -> str:
     return kinds[(n // 3) % 4] if n % 3 == 1 else "nothing"
 
 
-@pytest.mark.slow  # dozens of lost answers, each with its wait: over a minute
 def test_every_third_request_of_any_kind_may_go_wrong(kettle: Path):
     with laboratory(kettle, every_third) as (proxy, protocol):
         spec = spec_of(protocol)
