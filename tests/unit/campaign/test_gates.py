@@ -21,7 +21,9 @@ from labwm.schema import (
     Job,
     Principal,
     PrincipalKind,
+    ProposeRequest,
     Scope,
+    SubmitRequest,
     SupplyRequest,
     WaitsFor,
 )
@@ -419,3 +421,46 @@ def test_an_expired_request_is_asked_again(kettle: Path):
     rejected = campaign.decide(request(second, decision="reject"), principal=ANNA)
     assert rejected.approval == "rejected"
     books().ledger.verify("gated")
+
+
+def test_what_the_policy_lets_pass_is_recorded_as_such(spec: CampaignSpec):
+    campaign.open_campaign(spec)
+    campaign.advance("boil")
+    decision = campaign.status("boil").batches[0].decision
+    assert decision is not None
+    assert decision.how == "auto-approved"
+    assert decision.by == "protocol kettle version 1"
+    assert "need no approval" in decision.note
+
+
+def test_a_person_approves_her_own_only_by_the_written_policy(kettle: Path):
+    text = (PROTOCOL % ", approval: {replayed: always, self_approval: true}").replace(
+        "kettle", "own"
+    )
+    (kettle / "own.yaml").write_text(text)
+    table = str(kettle / "kettle.csv")
+    protocol = str(kettle / "own.yaml")
+    campaign.open_campaign(
+        CampaignSpec(name="gated", protocol=protocol, data=table, budget=8)
+    )
+    scopes = (Scope.PROPOSE, Scope.SUBMIT, Scope.APPROVE)
+    maria = ANNA.model_copy(update={"name": "maria", "scopes": scopes})
+    proposed = campaign.propose(
+        ProposeRequest(
+            campaign_id="gated",
+            experiments=({"power": 500.0, "volume": 0.25, "lid": "open"},),
+            reason="a slow one, to see the scale",
+            idempotency_key="my-own-idea",
+        ),
+        principal=maria,
+    )
+    names = tuple(one.proposal.id for one in proposed.proposals)
+    campaign.submit(
+        SubmitRequest(
+            campaign_id="gated", proposal_ids=names, idempotency_key="send-my-idea"
+        ),
+        principal=maria,
+    )
+    info = campaign.decide(request(waiting()), principal=maria)
+    assert info.decision is not None
+    assert (info.decision.how, info.decision.by) == ("self-approved", "maria")
