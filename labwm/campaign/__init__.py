@@ -27,6 +27,7 @@ from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, review, review_note
+from labwm.campaign.spending import raise_budget, supply
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "predict",
     "propose",
     "protocol_of",
+    "raise_budget",
     "report",
     "review",
     "review_note",
@@ -61,6 +63,7 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "supply",
     "take_notice",
     "upgrade_database",
     "verify_database",
