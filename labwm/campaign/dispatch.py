@@ -26,6 +26,7 @@ from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
+from labwm.labs.side import install_side
 from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
@@ -358,6 +359,17 @@ def check_lab(name: str) -> tuple[str, ...]:
         for claim, value in can.model_dump().items()
     ]
     return (f"{name}: {origin.value} results", *claims)
+
+
+def install_lab(name: str) -> tuple[str, ...]:
+    """Make the environment of a program that cannot live beside labwm.
+
+    Raises:
+        NotFoundError: If no environment has this name.
+        LeaseHeldError: If somebody else makes it now.
+        UnavailableError: If pip cannot install what it needs.
+    """
+    return (f"{name}: {install_side(name)}",)
 
 
 def work_lab(name: str, *, say: Say | None = None) -> int:
