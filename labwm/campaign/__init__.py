@@ -17,7 +17,7 @@ from labwm.campaign.database import (
     upgrade_database,
     verify_database,
 )
-from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.dispatch import check_lab, install_lab, list_labs, work_lab
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
@@ -44,6 +44,7 @@ __all__ = [
     "doctor",
     "downgrade_database",
     "drawing",
+    "install_lab",
     "list_campaigns",
     "list_keys",
     "list_labs",
