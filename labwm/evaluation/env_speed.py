@@ -5,15 +5,18 @@ another machine is compared by its ratio to it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
+from labwm.schema import Measurement, Protocol
+from labwm.space import observations_from
 from labwm.virtual_lab.campaign_env import CampaignEnv
 from labwm.virtual_lab.campaign_task import CampaignTask
 from labwm.virtual_lab.campaign_vector_env import CampaignVectorEnv
+from labwm.virtual_lab.practice import learn_task
 
 _PRODUCT = 1024
 _FEW = 16
@@ -51,6 +54,22 @@ class EnvSpeed:
     def to_json(self) -> dict[str, float | int]:
         """Return the figures by their names."""
         return asdict(self)
+
+
+def practice_task(
+    protocol: Protocol,
+    measurements: Sequence[Measurement],
+    *,
+    budget: int,
+    n_learnt: int,
+) -> CampaignTask:
+    """Return the task to practise on measurements, with a model of some of them.
+
+    Raises:
+        NotEnoughDataError: If there are too few rows to learn from.
+    """
+    observations = observations_from(protocol, measurements)
+    return learn_task(protocol, observations, budget=budget, n_learnt=n_learnt)
 
 
 def measure_env_speed(
@@ -95,8 +114,8 @@ def _rate(
 
 def _products_per_s() -> float:
     a = np.random.default_rng(0).standard_normal((_PRODUCT, _PRODUCT)).astype("f4")
-    a @ a
+    np.dot(a, a)
     start = time.perf_counter()
     for _ in range(8):
-        a @ a
+        np.dot(a, a)
     return 8 / (time.perf_counter() - start)
