@@ -99,7 +99,7 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
     budget = min(plan.budget, len(lookup))
     while len(rows) < budget:
         n = min(plan.batch, budget - len(rows))
-        state = _state(lookup, plan, measured, number=len(seconds), seed=seed)
+        state = state_of(lookup, plan, measured, number=len(seconds), seed=seed)
         start = time.perf_counter()
         batch = propose(state, n=n, policy=policy)
         seconds.append(time.perf_counter() - start)
@@ -125,9 +125,10 @@ def peak_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _state(
+def state_of(
     lookup: Lookup, plan: Plan, measured: list[int], *, number: int, seed: int
 ) -> State:
+    """Return what a policy sees in one round, as a campaign would build it."""
     return State(
         protocol=lookup.protocol,
         pool=lookup.pool,

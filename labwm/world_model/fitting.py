@@ -4,7 +4,7 @@ Shapes: `n` rows, `m` readouts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from labwm.schema.readouts import ReadoutKind
 from labwm.space.questions import Observations, Questions
 from labwm.world_model.calibration import fit_calibration
 from labwm.world_model.censoring import with_limits
+from labwm.world_model.classifier import Classifier, fit_classifier
 from labwm.world_model.cross_fit import predict_unseen
 from labwm.world_model.encoding import Encoder, build_encoder
 from labwm.world_model.gaussian_process import GaussianProcessModel
@@ -26,9 +27,12 @@ from labwm.world_model.marginal_likelihood import (
     Hyperparameters,
     maximise_evidence,
 )
+from labwm.world_model.noise import as_wide_as, with_sloped_noise
+from labwm.world_model.outcomes import success_of
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure, candidates
 from labwm.world_model.surrogate import Surrogate, condition
+from labwm.world_model.together import Alone, Together, fit_together, pays
 from labwm.world_model.training import (
     Rows,
     canonical_rank,
@@ -71,6 +75,19 @@ class _Fitted:
     unseen: LeftOut
     calibration: CalibrationMap
     is_split_identified: bool
+    shared: Together | None = None
+    passes: Classifier | None = None
+    slope: float = 0.0
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The posterior: of this readout alone, or of all readouts together."""
+        return self.chosen.surrogate if self.shared is None else self.shared.surrogate
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Names of the rows that the posterior holds."""
+        return self.rows.key if self.shared is None else self.shared.keys
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -135,7 +152,48 @@ def _fit(
             None if start is None else _start_of(start, j),
         )
         fitted.append(choice)
-    return _assembled(observations, protocol, recipe, fitted, start is not None)
+    fitted = _together(fitted, observations.questions)
+    success = _success(observations, [one.chosen for one in fitted], seed)
+    return _assembled(
+        observations, protocol, recipe, fitted, (success, start is not None)
+    )
+
+
+def _together(fitted: list[_Fitted], questions: Questions) -> list[_Fitted]:
+    """Let readouts share one process where left-out values say that it pays."""
+    alone = [
+        Alone(one.chosen.surrogate, one.rows, one.chosen.structure, one.chosen.left_out)
+        for one in fitted
+    ]
+    found = fit_together(alone, questions)
+    if found is None or not pays(found):
+        return fitted
+    return [
+        replace(
+            one,
+            shared=shared,
+            slope=0.0,
+            unseen=shared.left_out,
+            calibration=fit_calibration(shared.left_out.residuals),
+        )
+        for one, shared in zip(fitted, found, strict=True)
+    ]
+
+
+def _success(
+    observations: Observations, chosen: Sequence[_Candidate], seed: int
+) -> Classifier:
+    labels = success_of(observations)
+    order = np.argsort(canonical_rank(observations.questions), kind="stable")
+    known = order[~np.isnan(labels[order])]
+    pairs = {one.structure.name: (one.structure, one.surrogate.encoder)
+             for one in chosen}  # fmt: skip
+    return fit_classifier(
+        observations.questions.take(known),
+        labels[known],
+        list(pairs.values()),
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -189,6 +247,12 @@ def _fit_readout(
         task.rows,
         seed=task.seed,
     )
+    surrogate, left_out, slope = with_sloped_noise(
+        chosen.surrogate, task.rows, chosen.left_out
+    )
+    if slope:
+        unseen = as_wide_as(left_out, unseen, chosen.left_out)
+        chosen = replace(chosen, surrogate=surrogate, left_out=left_out)
     return _Fitted(
         readout=task.readout,
         rows=task.rows,
@@ -198,6 +262,22 @@ def _fit_readout(
         calibration=fit_calibration(unseen.residuals),
         is_split_identified=task.readout.noise_sd is not None
         or task.rows.scatter[1] >= MIN_SCATTER,
+        passes=_passes(task, chosen),
+        slope=slope,
+    )
+
+
+def _passes(task: _Task, chosen: _Candidate) -> Classifier | None:
+    if task.readout.kind is not ReadoutKind.PASS_FAIL:
+        return None
+    rows = task.rows
+    pair = (chosen.structure, chosen.surrogate.encoder)
+    source = rows.source[rows.group]
+    return fit_classifier(
+        task.observations.questions.take(source),
+        (rows.values > 0.5).astype(float),
+        [pair],
+        seed=task.seed,
     )
 
 
@@ -246,8 +326,9 @@ def _assembled(
     protocol: Protocol,
     recipe: str,
     fitted: Sequence[_Fitted],
-    is_warm: bool,
+    learnt: tuple[Classifier, bool],
 ) -> GaussianProcessModel:
+    success, is_warm = learnt
     n_failed = int(observations.is_failed.sum())
     card = ModelCard(
         recipe=recipe,
@@ -263,16 +344,20 @@ def _assembled(
         hyperparameters=_hyperparameters(fitted),
         metrics=tuple(metric for one in fitted for metric in one.metrics),
         is_split_identified=all(one.is_split_identified for one in fitted),
-        notes=_notes(fitted, n_failed, is_warm),
+        notes=_notes(fitted, success, is_warm),
     )
     return GaussianProcessModel(
         card=card,
-        surrogates=tuple(one.chosen.surrogate for one in fitted),
+        surrogates=tuple(one.surrogate for one in fitted),
         calibration=tuple(one.calibration for one in fitted),
         observations=observations,
-        keys=tuple(one.rows.key for one in fitted),
+        keys=tuple(one.keys for one in fitted),
         thetas=tuple(one.chosen.hyperparameters.theta.numpy() for one in fitted),
         residuals=tuple(one.unseen.residuals for one in fitted),
+        success=success,
+        slopes=tuple(one.slope for one in fitted),
+        passes=tuple(one.passes for one in fitted),
+        is_shared=any(one.shared is not None for one in fitted),
     )
 
 
@@ -284,12 +369,10 @@ def _in_words(one: _Fitted) -> str:
 def _hyperparameters(fitted: Sequence[_Fitted]) -> dict[str, float]:
     values: dict[str, float] = {}
     for one in fitted:
-        kernel = one.chosen.hyperparameters.kernel
+        kernel, scale = one.surrogate.kernel, abs(one.surrogate.scale)
         own = {
-            "noise_sd": float(np.sqrt(one.chosen.surrogate.noise_variance))
-            * one.chosen.surrogate.scale,
-            "signal_sd": float(kernel.signal_variance.sqrt())
-            * one.chosen.surrogate.scale,
+            "noise_sd": float(np.sqrt(one.surrogate.noise_variance)) * scale,
+            "signal_sd": float(kernel.signal_variance.sqrt()) * scale,
         }
         own |= {f"weight_{i}": float(w) for i, w in enumerate(kernel.weights)}
         own |= {f"length_{i}": float(v) for i, v in enumerate(kernel.lengthscales)}
@@ -297,7 +380,9 @@ def _hyperparameters(fitted: Sequence[_Fitted]) -> dict[str, float]:
     return values
 
 
-def _notes(fitted: Sequence[_Fitted], n_failed: int, is_warm: bool) -> tuple[str, ...]:
+def _notes(
+    fitted: Sequence[_Fitted], success: Classifier, is_warm: bool
+) -> tuple[str, ...]:
     notes = []
     for one in fitted:
         name, n_limits = one.readout.name, int(one.rows.is_censored.sum())
@@ -307,15 +392,29 @@ def _notes(fitted: Sequence[_Fitted], n_failed: int, is_warm: bool) -> tuple[str
                 "expectation propagation, with hyperparameters, calibration and "
                 "scores from the uncensored values alone."
             )
+        if one.shared is not None:
+            notes.append(
+                f"{name}: the other readouts tell about it, which gains "
+                f"{one.shared.gain:.3f} nats of left-out log density per value."
+            )
+        if one.slope:
+            notes.append(
+                f"{name}: noise follows the mean; its variance changes by a factor of "
+                f"{np.exp(one.slope):.2g} per standard deviation of the values."
+            )
         if np.ptp(one.rows.values) == 0.0:
             notes.append(f"{name}: every value is equal; the scale is a guess.")
         if one.readout.kind is ReadoutKind.PASS_FAIL:
-            notes.append(f"{name}: pass/fail is predicted as a number from 0 to 1.")
-    if n_failed:
-        notes.append(
-            f"{n_failed} rows failed; they are counted and teach nothing yet about "
-            "where experiments fail."
+            notes.append(f"{name}: 1 is a pass and 0 a fail; its chance is predicted.")
+    if success.n_no:
+        how = (
+            "where they fail is learnt from the conditions, which saves "
+            f"{success.gain:.3f} nats of left-out log loss per experiment"
+            if success.surrogate is not None
+            else "the conditions do not tell where, so each succeeds with the same "
+            f"probability, {success.rate:.3f}"
         )
+        notes.append(f"{success.n_no} experiments failed; {how}.")
     if is_warm:
         notes.append("Hyperparameters were sought from those of an earlier model.")
     return tuple(notes)

@@ -15,13 +15,25 @@ from labwm.schema import CalibrationMap, ModelCard, Prediction
 from labwm.space.questions import Observations, Questions, concatenate
 from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
+from labwm.world_model.classifier import Classifier
 from labwm.world_model.contract import World
 from labwm.world_model.marginals import Marginals
+from labwm.world_model.noise import relative_noise
+from labwm.world_model.outcomes import success_of
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
-from labwm.world_model.world import GaussianProcessWorld, draw_path, keys_of
+from labwm.world_model.world import (
+    GaussianProcessWorld,
+    PassDraw,
+    draw_path,
+    keys_of,
+)
 
 Floats = NDArray[np.float64]
+
+TOGETHER = 2**16
+PASSES = 2**17
+"""Names the one draw that readouts share which share a process."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,10 @@ class GaussianProcessModel:
         thetas: For each readout the hyperparameters' logarithms, to start a fit from.
         residuals: For each readout the standardised residuals of rows that were not
             seen, which the calibration was learnt from.
+        success: Probability that an experiment gives a value at all.
+        slopes: How each readout's noise follows its mean, 0 where it is constant.
+        passes: For each readout the probability of a pass, None where it is a number.
+        is_shared: Does each readout's surrogate hold the rows of all of them?
     """
 
     card: ModelCard
@@ -46,6 +62,10 @@ class GaussianProcessModel:
     keys: tuple[tuple[bytes, ...], ...]
     thetas: tuple[NDArray[np.float64], ...]
     residuals: tuple[Floats, ...]
+    success: Classifier
+    slopes: tuple[float, ...]
+    passes: tuple[Classifier | None, ...]
+    is_shared: bool
 
     @property
     def _marginals(self) -> Marginals:
@@ -55,6 +75,8 @@ class GaussianProcessModel:
             self.surrogates,
             self.calibration,
             self.card.is_split_identified,
+            self.passes,
+            self.slopes,
         )
 
     def predict(self, questions: Questions) -> Prediction:
@@ -64,22 +86,38 @@ class GaussianProcessModel:
             SpaceError: If a condition that the protocol declares is absent.
             MoleculeError: If a SMILES is not a molecule.
         """
-        return self._marginals(questions)
+        prediction = self._marginals(questions)
+        return replace(prediction, success=self.success.probability(questions))
 
     def draw_world(self, seed: int) -> World:
         """Draw one world; its outcomes follow what `predict` states."""
         paths = tuple(
-            draw_path(surrogate, keys, seed, j)
+            # One process of several readouts is drawn once: its readouts vary together.
+            draw_path(surrogate, keys, seed, TOGETHER if self.is_shared else j)
             for j, (surrogate, keys) in enumerate(
                 zip(self.surrogates, self.keys, strict=True)
             )
         )
-        return GaussianProcessWorld(seed, paths, self._marginals)
+        passes = {
+            j: self._pass_draw(one, seed, j)
+            for j, one in enumerate(self.passes)
+            if one is not None
+        }
+        return GaussianProcessWorld(seed, paths, self._marginals, passes)
+
+    def _pass_draw(self, passes: Classifier, seed: int, j: int) -> PassDraw:
+        if passes.surrogate is None:
+            return PassDraw(None, passes.rate)
+        keys = [b"%d" % i for i in range(len(passes.surrogate.targets))]
+        return PassDraw(
+            draw_path(passes.surrogate, keys, seed, PASSES + j), passes.rate
+        )
 
     def condition_on(self, observations: Observations) -> "GaussianProcessModel":
         """Return the posterior after more rows, without refitting hyperparameters.
 
-        Rows without a number teach nothing; the calibration stays as it was learnt.
+        Rows without a number teach where experiments fail, or nothing; the calibration
+        stays as it was learnt.
 
         Raises:
             InvalidInputError: If the readouts are not those of the model.
@@ -93,7 +131,12 @@ class GaussianProcessModel:
         keys = keys_of(observations.questions)
         surrogates, known = [], []
         for j, surrogate in enumerate(self.surrogates):
-            grown, new = _grown(surrogate, observations, j, keys)
+            if self.is_shared:
+                grown, new = self._grown_together(surrogate, observations, keys)
+            else:
+                grown, new = _grown(
+                    (surrogate, surrogate), observations, j, keys, self.slopes[j]
+                )
             surrogates.append(grown)
             known.append(self.keys[j] + new)
         together = _joined(self.observations, observations)
@@ -109,7 +152,21 @@ class GaussianProcessModel:
             surrogates=tuple(surrogates),
             observations=together,
             keys=tuple(known),
+            success=_told(self.success, observations),
+            passes=tuple(
+                None if one is None else _told_passes(one, observations, j)
+                for j, one in enumerate(self.passes)
+            ),
         )
+
+    def _grown_together(
+        self, surrogate: Surrogate, observations: Observations, keys: Sequence[bytes]
+    ) -> tuple[Surrogate, tuple[bytes, ...]]:
+        names: tuple[bytes, ...] = ()
+        for k, view in enumerate(self.surrogates):
+            surrogate, new = _grown((surrogate, view), observations, k, keys)
+            names += tuple(key + b"#%d" % k for key in new)
+        return surrogate, names
 
     def under_feedback(self, errors: Mapping[str, Floats]) -> "GaussianProcessModel":
         """Return the model with intervals for what a policy chooses by its advice.
@@ -147,14 +204,22 @@ class GaussianProcessModel:
 
 
 def _grown(
-    surrogate: Surrogate, observations: Observations, j: int, keys: Sequence[bytes]
+    pair: tuple[Surrogate, Surrogate],
+    observations: Observations,
+    j: int,
+    keys: Sequence[bytes],
+    slope: float = 0.0,
 ) -> tuple[Surrogate, tuple[bytes, ...]]:
+    """Append the rows of readout `j`; the second of the pair encodes that readout."""
+    surrogate, view = pair
     rows = rows_of(observations, j, keys)
     if not len(rows.mean):
         return surrogate, ()
-    inputs = surrogate.encode(observations.questions.take(rows.source))
-    targets = surrogate.standardised(torch.from_numpy(rows.mean))
-    noise = surrogate.noise_variance / torch.from_numpy(rows.n_replicates)
+    inputs = view.encode(observations.questions.take(rows.source))
+    targets = view.standardised(torch.from_numpy(rows.mean))
+    noise = view.noise_variance / torch.from_numpy(rows.n_replicates)
+    if slope:
+        noise = noise * relative_noise(slope, surrogate.mean_and_variance(inputs)[0])
     known = torch.from_numpy(np.flatnonzero(~rows.is_censored))
     grown = surrogate
     if len(known):
@@ -163,13 +228,26 @@ def _grown(
     order = known.tolist()
     for i in np.flatnonzero(rows.is_censored):
         one = inputs.take(torch.tensor([i]))
-        side = torch.tensor([float(rows.limit[i])], dtype=torch.float64)
+        way = float(np.sign(view.scale)) * float(rows.limit[i])
+        side = torch.tensor([way], dtype=torch.float64)
         bound = targets[i : i + 1]
         mean, variance = grown.mean_and_variance(one)
-        y, s2 = site(mean, variance, bound, side, surrogate.noise_variance)
+        y, s2 = site(mean, variance, bound, side, view.noise_variance)
         grown = grown.append(one, y, s2)
         order.append(int(i))
     return grown, tuple(rows.key[i] for i in order)
+
+
+def _told(success: Classifier, observations: Observations) -> Classifier:
+    labels = success_of(observations)
+    known = np.flatnonzero(~np.isnan(labels))
+    return success.append(observations.questions.take(known), labels[known])
+
+
+def _told_passes(passes: Classifier, observations: Observations, j: int) -> Classifier:
+    known = np.flatnonzero(np.isfinite(observations.values[:, j]))
+    labels = observations.values[known, j]
+    return passes.append(observations.questions.take(known), labels)
 
 
 def _joined(a: Observations, b: Observations) -> Observations:

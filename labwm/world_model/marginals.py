@@ -12,6 +12,8 @@ from torch import Tensor
 
 from labwm.schema import CalibrationMap, Prediction
 from labwm.space.questions import Questions
+from labwm.world_model.classifier import Classifier
+from labwm.world_model.noise import relative_noise
 from labwm.world_model.surrogate import Surrogate
 
 Floats = NDArray[np.float64]
@@ -30,6 +32,8 @@ class Marginals:
         surrogates: Length `m`.
         calibration: Length `m`.
         is_split_identified: Do replicates tell noise from ignorance?
+        passes: Probability of a pass of each readout, None where it is a number.
+        slopes: How each readout's noise follows its mean; constant where there is none.
     """
 
     readouts: tuple[str, ...]
@@ -37,6 +41,8 @@ class Marginals:
     surrogates: tuple[Surrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     is_split_identified: bool
+    passes: tuple[Classifier | None, ...] = ()
+    slopes: tuple[float, ...] = ()
 
     def __call__(self, questions: Questions) -> Prediction:
         """Predict the outcome of measuring each question once, noise included."""
@@ -46,8 +52,8 @@ class Marginals:
         for j, own in enumerate(self.surrogates):
             mean, variance = own.mean_and_variance(own.encode(questions))
             location[:, j] = own.location + own.scale * mean.numpy()
-            epistemic[:, j] = own.scale * variance.sqrt().numpy()
-            aleatoric[:, j] = own.scale * np.sqrt(own.noise_variance)
+            epistemic[:, j] = abs(own.scale) * variance.sqrt().numpy()
+            aleatoric[:, j] = abs(own.scale) * self._noise_sd(j, mean)
             support[:, j] = _known_share(own, variance)
         return Prediction(
             readouts=self.readouts,
@@ -58,6 +64,21 @@ class Marginals:
             calibration=self.calibration,
             is_vacuous=support <= VACUOUS,
             is_split_identified=self.is_split_identified,
+            chance=self._chance(questions),
+        )
+
+    def _noise_sd(self, j: int, mean: Tensor) -> Floats:
+        slope = self.slopes[j] if self.slopes else 0.0
+        variance = self.surrogates[j].noise_variance * relative_noise(slope, mean)
+        return variance.sqrt().numpy()
+
+    def _chance(self, questions: Questions) -> Floats | None:
+        if not any(self.passes):
+            return None
+        unknown = np.full(len(questions), np.nan)
+        return np.stack(
+            [unknown if p is None else p.probability(questions) for p in self.passes],
+            axis=1,
         )
 
     def support(self, questions: Questions) -> Floats:

@@ -35,7 +35,7 @@ def counts_of(smiles: Sequence[str], kind: Kind) -> Counts:
 
 
 def descriptors_of(smiles: Sequence[str]) -> Floats:
-    """Return every descriptor as a signed logarithm, `u x p`, NaN where it has none.
+    """Return every descriptor, `u x p`, NaN where it has none.
 
     Raises:
         MoleculeError: If one of `smiles` is not a molecule; an empty one is all NaN.
@@ -93,8 +93,6 @@ def _descriptors(smiles: list[str]) -> list[Floats]:
 
     written = [s for s in smiles if s]
     values, _ = descriptors(written)
-    # Descriptors span many decades: a signed logarithm brings them together.
-    logs = np.sign(values) * np.log1p(np.abs(values))
-    rows = dict(zip(written, logs, strict=True))
+    rows = dict(zip(written, values, strict=True))
     absent = np.full(len(descriptor_names()), np.nan)
     return [rows.get(s, absent) for s in smiles]

@@ -37,7 +37,8 @@ class Surrogate:
         noise: Their noise variances, length `n`.
         factor: Lower Cholesky factor of the kernel matrix plus noise, `n x n`.
         location: Zero of the standardised units, in the readout's unit.
-        scale: One standardised unit, in the readout's unit.
+        scale: One standardised unit, in the readout's unit; negative where the readout
+            falls when those that it is learnt together with rise.
         noise_variance: Of measuring once more.
     """
 

@@ -16,13 +16,15 @@ from torch import Tensor
 from labwm.errors import IntegrityError
 from labwm.schema import CalibrationMap, ModelCard, Record, Scale, Status
 from labwm.space.questions import Observations, Questions
+from labwm.world_model.classifier import Classifier
 from labwm.world_model.columns import (
     MoleculeEncoder,
     NamesEncoder,
     NumberEncoder,
+    ReadoutColumn,
     TimeEncoder,
 )
-from labwm.world_model.embedding import DescriptorPca, KernelPca, Standardiser
+from labwm.world_model.embedding import KernelPca, Standardiser
 from labwm.world_model.encoding import Encoder
 from labwm.world_model.gaussian_process import GaussianProcessModel
 from labwm.world_model.inputs import Counts, Inputs
@@ -38,7 +40,8 @@ PARTS: Final[dict[str, type]] = {
     for part in (
         GaussianProcessModel, Surrogate, Encoder, Kernel, Term, Inputs, Counts,
         NumberEncoder, NamesEncoder, MoleculeEncoder, TimeEncoder, KernelPca,
-        DescriptorPca, Standardiser, Observations, Questions,
+        Standardiser, Observations, Questions, Classifier,
+        ReadoutColumn,
     )
 }  # fmt: skip
 RECORDS: Final[dict[str, type[Record]]] = {

@@ -12,16 +12,17 @@ Reference:
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
+from labwm.schema import Prediction
 from labwm.space.questions import Questions
 from labwm.world_model.linear_algebra import threads_for
 from labwm.world_model.marginals import Marginals
@@ -69,6 +70,34 @@ def draw_path(surrogate: Surrogate, keys: Sequence[bytes], seed: int, j: int) ->
 
 
 @dataclass(frozen=True)
+class PassDraw:
+    """One drawn pass/fail readout: a latent path, or one chance for all.
+
+    Attributes:
+        path: Latent function; unit noise above zero is a pass.
+        chance: Probability of a pass where there is no path.
+    """
+
+    path: Path | None
+    chance: float
+
+    def truth(self, questions: Questions) -> Floats:
+        """Return the probability of a pass in this world, length `q`."""
+        if self.path is None:
+            return np.full(len(questions), self.chance)
+        return ndtr(self.path(questions))
+
+    def outcome(self, questions: Questions, noise: Floats) -> Floats:
+        """Return 1 for a pass and 0 for a fail, length `q`, given standard normals."""
+        latent = (
+            np.full(len(questions), ndtri(self.chance))
+            if self.path is None
+            else self.path(questions)
+        )
+        return (latent + noise > 0.0).astype(float)
+
+
+@dataclass(frozen=True)
 class GaussianProcessWorld:
     """One world; its outcomes follow what `predict` states.
 
@@ -76,11 +105,13 @@ class GaussianProcessWorld:
         seed: Names the world.
         paths: Latent function of each readout, length `m`.
         predict: The posterior that the world was drawn from.
+        passes: Draws of the readouts that are pass/fail, by their place.
     """
 
     seed: int
     paths: tuple[Path, ...]
     predict: Marginals
+    passes: Mapping[int, PassDraw]
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -89,7 +120,10 @@ class GaussianProcessWorld:
 
     def truth(self, questions: Questions) -> Floats:
         """Return the drawn function without replicate noise, `q x m`."""
-        return self._calibrated(questions, self._latent(questions))
+        values = self._calibrated(self.predict(questions), self._latent(questions))
+        for j, own in self.passes.items():
+            values[:, j] = own.truth(questions)
+        return values
 
     def outcome(self, questions: Questions, replicate: NDArray[np.int64]) -> Floats:
         """Measure each question once in this world, `q x m`.
@@ -100,23 +134,28 @@ class GaussianProcessWorld:
         """
         latent = self._latent(questions)
         keys = keys_of(questions)
-        for j, path in enumerate(self.paths):
-            own = path.surrogate
+        stated = self.predict(questions)
+        for j in range(len(self.paths)):
             noise = keyed_normals(keys, f"measured|{self.seed}|{j}", replicate)
-            latent[:, j] += own.scale * np.sqrt(own.noise_variance) * noise
-        return self._calibrated(questions, latent)
+            latent[:, j] += stated.aleatoric[:, j] * noise
+        values = self._calibrated(stated, latent)
+        for j, own in self.passes.items():
+            noise = keyed_normals(keys, f"passed|{self.seed}|{j}", replicate)
+            values[:, j] = own.outcome(questions, noise)
+        return values
 
     def _latent(self, questions: Questions) -> Floats:
         return np.stack([path(questions) for path in self.paths], axis=1)
 
-    def _calibrated(self, questions: Questions, latent: Floats) -> Floats:
+    def _calibrated(self, stated: Prediction, latent: Floats) -> Floats:
         # The same monotone map as the marginal: y = location + scale * g(z).
-        stated = self.predict(questions)
         z = (latent - stated.location) / stated.scale
         values = np.stack(
             [g.forward(z[:, j]) for j, g in enumerate(stated.calibration)], axis=1
         )
-        steps = RESOLUTION * np.array([path.surrogate.scale for path in self.paths])
+        steps = RESOLUTION * np.array(
+            [abs(path.surrogate.scale) for path in self.paths]
+        )
         return np.round((stated.location + stated.scale * values) / steps) * steps
 
 

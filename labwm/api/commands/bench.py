@@ -1,4 +1,4 @@
-"""`labwm bench optimize|predict`: policies and models on a table."""
+"""`labwm bench optimize`: policies on a table, and what every bench shares."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -23,11 +23,6 @@ Policies = Annotated[
     list[str],
     Parameter(name="--policy", negative=(), help="Policy to compare; repeatable."),
 ]
-Models = Annotated[
-    list[str],
-    Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
-]
-_SCORES = ("rmse", "r2", "spearman", "nlpd", "crps", "coverage90", "seconds")
 _MOST_COLUMNS = 6
 _SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
 
@@ -63,9 +58,9 @@ def optimize(  # noqa: PLR0913 one argument per flag
 
     plan = Plan(rules.lab.batch_size if batch is None else batch, budget, n_initial)
     wanted = OptimizeSettings(plan, tuple(policy), seeds, jobs=jobs)
-    with _progress() as shown:
+    with bar() as shown:
         found = bench_optimize(
-            rules, measurements, wanted, data=data, progress=_teller(shown)
+            rules, measurements, wanted, data=data, progress=teller(shown)
         )
     write_json(json, found.to_json())
     if (most := found.settings.get("budget")) != budget:
@@ -75,49 +70,6 @@ def optimize(  # noqa: PLR0913 one argument per flag
             markup=False,
         )
     _show(found, rules)
-
-
-def predict(  # noqa: PLR0913 one argument per flag
-    *,
-    data: str,
-    protocol: str | None = None,
-    model: Models = ["default", "random_forest", "mean"],  # noqa: B006 only read
-    split: str = "random",
-    readout: str | None = None,
-    seeds: int = 10,
-    json: Json = None,
-) -> None:
-    """Score models on rows that they did not see.
-
-    Parameters
-    ----------
-    data: Catalogue name or table.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    split: random, or a file with the columns row, fold, role.
-    readout: Which one is scored; that of the first objective when not given.
-    seeds: Random splits.
-    """
-    refuse_unwritable(json)
-    rules, measurements = material(data, protocol)
-    from labwm.evaluation.predict import PredictSettings, bench_predict
-
-    wanted = PredictSettings(tuple(model), split, seeds, readout)
-    with _progress() as shown:
-        found = bench_predict(
-            rules, measurements, wanted, data=data, progress=_teller(shown)
-        )
-    write_json(json, found.to_json())
-    names = list(dict.fromkeys((row.name, row.at) for row in found.rows))
-    by_name = {(row.name, row.at, row.metric): row for row in found.rows}
-    table(
-        *("model", "split", *_SCORES),
-        title=f"mean [95 % interval] over {found.seeds} seeds",
-        rows=[
-            (*name, *(_cell(by_name.get((*name, score))) for score in _SCORES))
-            for name in names
-        ],
-    )
-    out.print(f"data sha256 {found.data_sha256}", markup=False)
 
 
 def material(
@@ -146,7 +98,8 @@ def material(
     return rules, assay.measurements
 
 
-def _progress() -> Progress:
+def bar() -> Progress:
+    """Return a progress bar that goes away when it is done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -157,7 +110,8 @@ def _progress() -> Progress:
     )
 
 
-def _teller(shown: Progress) -> Callable[[str, int, int], None]:
+def teller(shown: Progress) -> Callable[[str, int, int], None]:
+    """Return what a bench tells its progress to."""
     bar = shown.add_task("starting")
 
     def tell(what: str, n_done: int, n_all: int) -> None:
@@ -180,14 +134,14 @@ def _show(found: "BenchTable", protocol: "Protocol") -> None:
         title=f"{metric} after so many experiments: mean [95 % interval] over "
         f"{found.seeds} seeds",
         rows=[
-            (name, *(_cell(by_place.get((name, at))) for at in shown)) for name in names
+            (name, *(cell(by_place.get((name, at))) for at in shown)) for name in names
         ],
     )
     singles = [row for row in found.rows if row.metric in _SINGLES]
     table(
         *("policy", *_SINGLES),
         rows=[
-            (name, *(_cell(_of(singles, name, metric)) for metric in _SINGLES))
+            (name, *(cell(_of(singles, name, metric)) for metric in _SINGLES))
             for name in names
         ],
     )
@@ -206,7 +160,8 @@ def _of(rows: list["Row"], name: str, metric: str) -> "Row | None":
     return next((r for r in rows if (r.name, r.metric) == (name, metric)), None)
 
 
-def _cell(row: "Row | None") -> str:
+def cell(row: "Row | None") -> str:
+    """Return a figure with its interval as people read it."""
     if row is None or row.mean is None:
         return "–"
     if row.n == 0 or row.low is None or row.high is None:
