@@ -149,8 +149,8 @@ class Prediction:
         q, m = self.location.shape
         if self.chance is not None and self.chance.shape != (q, m):
             raise InvalidInputError(
-                f"A chance is stated per question and readout, {q} x {m}; got the shape "
-                f"{self.chance.shape}."
+                f"A chance is stated per question and readout, {q} x {m}; got the "
+                f"shape {self.chance.shape}."
             )
         if self.success is not None and self.success.shape != (q,):
             raise InvalidInputError(
@@ -193,7 +193,7 @@ class Prediction:
         )
 
     def _or_chance(self, values: Floats, of: Callable[[Floats], Floats]) -> Floats:
-        """Return `values`, and where a readout is pass/fail a function of its chance."""
+        """Return `values`; of pass/fail readouts, a function of their chance."""
         if self.chance is None:
             return values
         return np.where(np.isnan(self.chance), values, of(self.chance))

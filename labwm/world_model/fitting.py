@@ -28,6 +28,7 @@ from labwm.world_model.marginal_likelihood import (
     maximise_evidence,
 )
 from labwm.world_model.noise import as_wide_as, with_sloped_noise
+from labwm.world_model.notes import notes_of_model, notes_of_readout
 from labwm.world_model.outcomes import success_of
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure, candidates
@@ -344,7 +345,7 @@ def _assembled(
         hyperparameters=_hyperparameters(fitted),
         metrics=tuple(metric for one in fitted for metric in one.metrics),
         is_split_identified=all(one.is_split_identified for one in fitted),
-        notes=_notes(fitted, success, is_warm),
+        notes=(*_own_notes(fitted), *notes_of_model(success, is_warm)),
     )
     return GaussianProcessModel(
         card=card,
@@ -380,41 +381,14 @@ def _hyperparameters(fitted: Sequence[_Fitted]) -> dict[str, float]:
     return values
 
 
-def _notes(
-    fitted: Sequence[_Fitted], success: Classifier, is_warm: bool
-) -> tuple[str, ...]:
-    notes = []
-    for one in fitted:
-        name, n_limits = one.readout.name, int(one.rows.is_censored.sum())
-        if n_limits:
-            notes.append(
-                f"{name}: {n_limits} values are limits; they count as such through "
-                "expectation propagation, with hyperparameters, calibration and "
-                "scores from the uncensored values alone."
-            )
-        if one.shared is not None:
-            notes.append(
-                f"{name}: the other readouts tell about it, which gains "
-                f"{one.shared.gain:.3f} nats of left-out log density per value."
-            )
-        if one.slope:
-            notes.append(
-                f"{name}: noise follows the mean; its variance changes by a factor of "
-                f"{np.exp(one.slope):.2g} per standard deviation of the values."
-            )
-        if np.ptp(one.rows.values) == 0.0:
-            notes.append(f"{name}: every value is equal; the scale is a guess.")
-        if one.readout.kind is ReadoutKind.PASS_FAIL:
-            notes.append(f"{name}: 1 is a pass and 0 a fail; its chance is predicted.")
-    if success.n_no:
-        how = (
-            "where they fail is learnt from the conditions, which saves "
-            f"{success.gain:.3f} nats of left-out log loss per experiment"
-            if success.surrogate is not None
-            else "the conditions do not tell where, so each succeeds with the same "
-            f"probability, {success.rate:.3f}"
+def _own_notes(fitted: Sequence[_Fitted]) -> list[str]:
+    return [
+        note
+        for one in fitted
+        for note in notes_of_readout(
+            one.readout,
+            one.rows,
+            slope=one.slope,
+            gain=None if one.shared is None else one.shared.gain,
         )
-        notes.append(f"{success.n_no} experiments failed; {how}.")
-    if is_warm:
-        notes.append("Hyperparameters were sought from those of an earlier model.")
-    return tuple(notes)
+    ]

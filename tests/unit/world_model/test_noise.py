@@ -58,7 +58,7 @@ def test_worlds_measure_with_the_noise_that_is_stated():
     model = fit(growing_noise(150), two_numbers())
     asked = dose_questions(4, seed=9)
     drawn = np.stack(
-        [model.draw_world(3).outcome(asked, np.full(4, r)) for r in range(400)]
+        [model.draw_world(3).outcome(asked, np.full(4, r)) for r in range(150)]
     )
     np.testing.assert_allclose(
         drawn.std(0), model.predict(asked).aleatoric_sd, rtol=0.25

@@ -160,13 +160,13 @@ def test_a_pass_or_fail_readout_has_a_chance_and_a_cdf_on_zero_and_one():
 def test_worlds_of_a_pass_or_fail_readout_pass_as_often_as_stated():
     model = fit(passes_below(45, 30), pass_fail())
     asked, zero = dose_questions(4, seed=3), np.zeros(4, np.int64)
-    worlds = [model.draw_world(seed) for seed in range(400)]
+    worlds = [model.draw_world(seed) for seed in range(150)]
     drawn = np.stack([w.outcome(asked, zero)[:, 0] for w in worlds])
     assert set(np.unique(drawn)) <= {0.0, 1.0}
     p = model.predict(asked).chance[:, 0]
-    np.testing.assert_allclose(drawn.mean(0), p, atol=0.08)
+    np.testing.assert_allclose(drawn.mean(0), p, atol=0.12)
     chances = np.stack([w.truth(asked)[:, 0] for w in worlds])
-    np.testing.assert_allclose(chances.mean(0), p, atol=0.08)
+    np.testing.assert_allclose(chances.mean(0), p, atol=0.12)
 
 
 def test_a_readout_that_always_passes_is_predicted_to(tmp_path):
