@@ -42,7 +42,10 @@ def chances_of(
     known = ~np.isnan(happened)
     if np.nanmin(np.concatenate([learnt, happened])) == 1.0 or not known.any():
         return None
-    share = np.full(int(known.sum()), np.nanmean(learnt))
+    labels = learnt[~np.isnan(learnt)]
+    # By the rule of succession, so that what never failed is not thought impossible.
+    rate = float((labels.sum() + 1.0) / (len(labels) + 2.0))
+    share = np.full(int(known.sum()), rate)
     return Chances(happened[known], stated[known], share)
 
 

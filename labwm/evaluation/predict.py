@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from labwm.design.features import features
 from labwm.errors import InvalidInputError, NotFoundError, suggest
-from labwm.evaluation.backtest import peak_mb
 from labwm.evaluation.baselines import known_values, predictor
 from labwm.evaluation.chances import Chances, chance_rows, chances_of
 from labwm.evaluation.forecasts import Forecasts, forecasts_of
 from labwm.evaluation.lookup import Lookup, lookup_from
+from labwm.evaluation.machine import peak_mb
 from labwm.evaluation.score_table import score_rows
 from labwm.evaluation.side_scores import noise_scores, with_limits
 from labwm.evaluation.split_files import read_splits

@@ -256,6 +256,11 @@ class Ledger:
         with self._reading() as connection:
             return queries.current_measurements(connection, campaign_id)
 
+    def measurements_of_job(self, submission_key: str) -> tuple[Measurement, ...]:
+        """Return every observation that answers a job, superseded ones too."""
+        with self._reading() as connection:
+            return queries.measurements_of_job(connection, submission_key)
+
     def revisions(self, campaign_id: str) -> tuple[tuple[Revision, Measurement], ...]:
         """Return every observation ever stored, superseded ones too, by slot."""
         with self._reading() as connection:

@@ -283,6 +283,19 @@ def current_measurements(
     return tuple(Measurement.model_validate_json(body) for body in bodies)
 
 
+def measurements_of_job(
+    connection: Connection, submission_key: str
+) -> tuple[Measurement, ...]:
+    """Return every observation that answers a job, superseded ones too."""
+    query = (
+        select(observations.c.body)
+        .where(observations.c.job_key == submission_key)
+        .order_by(observations.c.slot, observations.c.revision, observations.c.id)
+    )
+    bodies = connection.scalars(query)
+    return tuple(Measurement.model_validate_json(body) for body in bodies)
+
+
 def revisions(
     connection: Connection, campaign_id: str
 ) -> tuple[tuple[Revision, Measurement], ...]:

@@ -17,8 +17,9 @@ from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
 from labwm.world_model.classifier import Classifier
 from labwm.world_model.contract import World
+from labwm.world_model.full_scale import FullScaleSurrogate
+from labwm.world_model.joint import JointPosterior, joint_posterior
 from labwm.world_model.marginals import Marginals
-from labwm.world_model.noise import relative_noise
 from labwm.world_model.outcomes import success_of
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
@@ -30,6 +31,7 @@ from labwm.world_model.world import (
 )
 
 Floats = NDArray[np.float64]
+AnySurrogate = Surrogate | FullScaleSurrogate
 
 TOGETHER = 2**16
 PASSES = 2**17
@@ -50,20 +52,18 @@ class GaussianProcessModel:
         residuals: For each readout the standardised residuals of rows that were not
             seen, which the calibration was learnt from.
         success: Probability that an experiment gives a value at all.
-        slopes: How each readout's noise follows its mean, 0 where it is constant.
         passes: For each readout the probability of a pass, None where it is a number.
         is_shared: Does each readout's surrogate hold the rows of all of them?
     """
 
     card: ModelCard
-    surrogates: tuple[Surrogate, ...]
+    surrogates: tuple[Surrogate | FullScaleSurrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     observations: Observations
     keys: tuple[tuple[bytes, ...], ...]
     thetas: tuple[NDArray[np.float64], ...]
     residuals: tuple[Floats, ...]
     success: Classifier
-    slopes: tuple[float, ...]
     passes: tuple[Classifier | None, ...]
     is_shared: bool
 
@@ -76,7 +76,6 @@ class GaussianProcessModel:
             self.calibration,
             self.card.is_split_identified,
             self.passes,
-            self.slopes,
         )
 
     def predict(self, questions: Questions) -> Prediction:
@@ -113,6 +112,14 @@ class GaussianProcessModel:
             draw_path(passes.surrogate, keys, seed, PASSES + j), passes.rate
         )
 
+    def joint(self, questions: Questions) -> JointPosterior:
+        """Return the joint posterior of some questions, to draw many worlds on them.
+
+        Raises:
+            InvalidInputError: If there are none, or too many for one covariance.
+        """
+        return joint_posterior(self._marginals, questions)
+
     def condition_on(self, observations: Observations) -> "GaussianProcessModel":
         """Return the posterior after more rows, without refitting hyperparameters.
 
@@ -134,9 +141,7 @@ class GaussianProcessModel:
             if self.is_shared:
                 grown, new = self._grown_together(surrogate, observations, keys)
             else:
-                grown, new = _grown(
-                    (surrogate, surrogate), observations, j, keys, self.slopes[j]
-                )
+                grown, new = _grown((surrogate, surrogate), observations, j, keys)
             surrogates.append(grown)
             known.append(self.keys[j] + new)
         together = _joined(self.observations, observations)
@@ -160,8 +165,8 @@ class GaussianProcessModel:
         )
 
     def _grown_together(
-        self, surrogate: Surrogate, observations: Observations, keys: Sequence[bytes]
-    ) -> tuple[Surrogate, tuple[bytes, ...]]:
+        self, surrogate: AnySurrogate, observations: Observations, keys: Sequence[bytes]
+    ) -> tuple[AnySurrogate, tuple[bytes, ...]]:
         names: tuple[bytes, ...] = ()
         for k, view in enumerate(self.surrogates):
             surrogate, new = _grown((surrogate, view), observations, k, keys)
@@ -204,12 +209,11 @@ class GaussianProcessModel:
 
 
 def _grown(
-    pair: tuple[Surrogate, Surrogate],
+    pair: tuple[AnySurrogate, AnySurrogate],
     observations: Observations,
     j: int,
     keys: Sequence[bytes],
-    slope: float = 0.0,
-) -> tuple[Surrogate, tuple[bytes, ...]]:
+) -> tuple[AnySurrogate, tuple[bytes, ...]]:
     """Append the rows of readout `j`; the second of the pair encodes that readout."""
     surrogate, view = pair
     rows = rows_of(observations, j, keys)
@@ -217,24 +221,27 @@ def _grown(
         return surrogate, ()
     inputs = view.encode(observations.questions.take(rows.source))
     targets = view.standardised(torch.from_numpy(rows.mean))
-    noise = view.noise_variance / torch.from_numpy(rows.n_replicates)
-    if slope:
-        noise = noise * relative_noise(slope, surrogate.mean_and_variance(inputs)[0])
+    noise = torch.full_like(targets, view.noise_variance)
+    if isinstance(view, Surrogate) and view.noise_slope:
+        noise = view.noise_at(view.mean_and_variance(inputs)[0])
+    noise = noise / torch.from_numpy(rows.n_replicates)
     known = torch.from_numpy(np.flatnonzero(~rows.is_censored))
     grown = surrogate
     if len(known):
         grown = grown.append(inputs.take(known), targets[known], noise[known])
-    # Limits one after another: each is seen in the light of those before it.
     order = known.tolist()
-    for i in np.flatnonzero(rows.is_censored):
-        one = inputs.take(torch.tensor([i]))
-        way = float(np.sign(view.scale)) * float(rows.limit[i])
-        side = torch.tensor([way], dtype=torch.float64)
-        bound = targets[i : i + 1]
-        mean, variance = grown.mean_and_variance(one)
-        y, s2 = site(mean, variance, bound, side, view.noise_variance)
-        grown = grown.append(one, y, s2)
-        order.append(int(i))
+    limits = np.flatnonzero(rows.is_censored).tolist()
+    # Limits one after another, each seen in the light of those before it; very many
+    # rows are not moved by one of them, and theirs are seen at once.
+    together = isinstance(grown, FullScaleSurrogate) and len(limits) > 0
+    for part in [limits] if together else [[i] for i in limits]:
+        asked = inputs.take(torch.tensor(part))
+        # A readout of negative scale falls when the standardised function rises.
+        side = np.sign(view.scale) * torch.from_numpy(rows.limit[part]).double()
+        said = grown.latent(asked)
+        y, s2 = site(said.mean, said.variance, targets[part], side, view.noise_variance)
+        grown = grown.append(asked, y, s2)
+        order += part
     return grown, tuple(rows.key[i] for i in order)
 
 

@@ -47,16 +47,13 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
 def minmax(a: Counts, b: Counts) -> Tensor:
     """Return the MinMax (count Tanimoto) similarity of rows, `a x b`, float64, exact.
 
-    Numerators are gathered from a table of `b`'s tokens, so keep the larger set in `a`
-    and use one `b` for many calls.
+    Numerators are gathered from a table of `b`, so keep the larger set in `a` and use
+    one `b` for many calls.
     """
-    vocabulary, table = b.table
-    position = torch.searchsorted(vocabulary, a.tokens).clamp_max(len(vocabulary) - 1)
-    position[vocabulary[position] != a.tokens] = len(vocabulary)
-    common = torch.nn.functional.embedding_bag(
-        position, table, a.offsets[:-1], mode="sum"
-    )
-    similarity = (common / (a.sizes[:, None] + b.sizes[None, :] - common)).double()
+    common = b.table.common_with(a.tokens, a.offsets)
+    sizes = a.sizes[:, None] + b.sizes[None, :]
+    similarity = common.float()
+    similarity = torch.div(similarity, sizes.sub_(similarity), out=sizes).double()
     if not a.is_one_to_one:
         similarity = similarity[a.row]
     return similarity if b.is_one_to_one else similarity[:, b.row]

@@ -8,12 +8,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from labwm.schema import CalibrationMap, Prediction
 from labwm.space.questions import Questions
 from labwm.world_model.classifier import Classifier
-from labwm.world_model.noise import relative_noise
+from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.surrogate import Surrogate
 
 Floats = NDArray[np.float64]
@@ -33,16 +32,14 @@ class Marginals:
         calibration: Length `m`.
         is_split_identified: Do replicates tell noise from ignorance?
         passes: Probability of a pass of each readout, None where it is a number.
-        slopes: How each readout's noise follows its mean; constant where there is none.
     """
 
     readouts: tuple[str, ...]
     units: tuple[str | None, ...]
-    surrogates: tuple[Surrogate, ...]
+    surrogates: tuple[Surrogate | FullScaleSurrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     is_split_identified: bool
     passes: tuple[Classifier | None, ...] = ()
-    slopes: tuple[float, ...] = ()
 
     def __call__(self, questions: Questions) -> Prediction:
         """Predict the outcome of measuring each question once, noise included."""
@@ -50,11 +47,11 @@ class Marginals:
         location, epistemic = np.empty(shape), np.empty(shape)
         aleatoric, support = np.empty(shape), np.empty(shape)
         for j, own in enumerate(self.surrogates):
-            mean, variance = own.mean_and_variance(own.encode(questions))
-            location[:, j] = own.location + own.scale * mean.numpy()
-            epistemic[:, j] = abs(own.scale) * variance.sqrt().numpy()
-            aleatoric[:, j] = abs(own.scale) * self._noise_sd(j, mean)
-            support[:, j] = _known_share(own, variance)
+            said = own.latent(own.encode(questions))
+            location[:, j] = own.location + own.scale * said.mean.numpy()
+            epistemic[:, j] = abs(own.scale) * said.variance.sqrt().numpy()
+            aleatoric[:, j] = abs(own.scale) * said.noise.sqrt().numpy()
+            support[:, j] = said.known.numpy()
         return Prediction(
             readouts=self.readouts,
             units=self.units,
@@ -66,11 +63,6 @@ class Marginals:
             is_split_identified=self.is_split_identified,
             chance=self._chance(questions),
         )
-
-    def _noise_sd(self, j: int, mean: Tensor) -> Floats:
-        slope = self.slopes[j] if self.slopes else 0.0
-        variance = self.surrogates[j].noise_variance * relative_noise(slope, mean)
-        return variance.sqrt().numpy()
 
     def _chance(self, questions: Questions) -> Floats | None:
         if not any(self.passes):
@@ -84,12 +76,6 @@ class Marginals:
     def support(self, questions: Questions) -> Floats:
         """Return the share of the prior variance that data removed, `q`, in [0, 1]."""
         shares = [
-            _known_share(own, own.mean_and_variance(own.encode(questions))[1])
-            for own in self.surrogates
+            own.latent(own.encode(questions)).known.numpy() for own in self.surrogates
         ]
         return np.min(shares, axis=0)
-
-
-def _known_share(surrogate: Surrogate, variance: Tensor) -> Floats:
-    share = 1.0 - variance / surrogate.kernel.signal_variance
-    return share.clamp(0.0, 1.0).numpy()

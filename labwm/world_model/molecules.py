@@ -14,7 +14,7 @@ from labwm.world_model.inputs import Counts
 
 Floats = NDArray[np.float64]
 
-MAX_CACHED = 300_000
+MAX_CACHED = 1_500_000
 ABSENT = -1
 """The token of a row without a molecule, or without any environment of its kind."""
 
@@ -34,13 +34,18 @@ def counts_of(smiles: Sequence[str], kind: Kind) -> Counts:
     return Counts(*(torch.as_tensor(a, dtype=torch.int64) for a in (flat, ends, row)))
 
 
-def descriptors_of(smiles: Sequence[str]) -> Floats:
-    """Return every descriptor, `u x p`, NaN where it has none.
+def descriptors_of(smiles: Sequence[str], is_quick: bool = False) -> Floats:
+    """Return descriptors, `u x p`, NaN where there is none.
+
+    Args:
+        smiles: One per row.
+        is_quick: Only those that cost little?
 
     Raises:
         MoleculeError: If one of `smiles` is not a molecule; an empty one is all NaN.
     """
-    rows = _cached(smiles, "descriptors", _descriptors)
+    kind = "quick" if is_quick else "descriptors"
+    rows = _cached(smiles, kind, lambda missing: _descriptors(missing, is_quick))
     return np.array(rows, dtype=float).reshape(len(smiles), -1)
 
 
@@ -88,11 +93,11 @@ def _thermometer(columns: np.ndarray, counts: np.ndarray) -> NDArray[np.int64]:
     return np.repeat(columns.astype(np.int64) * 256, times) + level
 
 
-def _descriptors(smiles: list[str]) -> list[Floats]:
-    from labwm.chem.descriptors import descriptor_names, descriptors
+def _descriptors(smiles: list[str], is_quick: bool) -> list[Floats]:
+    from labwm.chem.descriptors import descriptors, quick_descriptors
 
     written = [s for s in smiles if s]
-    values, _ = descriptors(written)
+    values, names = (quick_descriptors if is_quick else descriptors)(written)
     rows = dict(zip(written, values, strict=True))
-    absent = np.full(len(descriptor_names()), np.nan)
+    absent = np.full(len(names), np.nan)
     return [rows.get(s, absent) for s in smiles]

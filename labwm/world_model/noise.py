@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labwm.world_model.leave_one_out import LeftOut, latent_left_out, left_out_of
-from labwm.world_model.surrogate import Surrogate, condition
+from labwm.world_model.surrogate import NOISE_REACH, Surrogate, condition
 from labwm.world_model.training import Rows
 
 Floats = NDArray[np.float64]
 
-REACH: Final = 2.5
-"""Standard units beyond which the variance changes no more."""
 SIGNIFICANT: Final = 3.0
 """Standard errors that the slope of the errors must differ from zero by."""
 FACTORS: Final = (0.5, 0.75, 1.0)
@@ -37,14 +35,9 @@ MARGIN: Final = 3.0
 MIN_ROWS: Final = 40
 
 
-def relative_noise(slope: float, mean: Tensor) -> Tensor:
-    """Return the variance of a measurement over that at the mean of all."""
-    return (slope * mean.clamp(-REACH, REACH)).exp()
-
-
 def with_sloped_noise(
     surrogate: Surrogate, rows: Rows, plain: LeftOut
-) -> tuple[Surrogate, LeftOut, float]:
+) -> tuple[Surrogate, LeftOut]:
     """Return the posterior with noise that follows the mean, where that pays.
 
     Args:
@@ -53,12 +46,12 @@ def with_sloped_noise(
         plain: What `surrogate` says of left-out values.
 
     Returns:
-        Surrogate, left-out predictions and slope; 0 where noise stays constant.
+        Surrogate and left-out predictions; those given where noise stays constant.
     """
     if rows.is_censored.any() or len(rows.mean) < MIN_ROWS:
-        return surrogate, plain, 0.0
+        return surrogate, plain
     wanted = _slope_of_errors(surrogate, rows, plain)
-    best = (surrogate, plain, 0.0)
+    best = (surrogate, plain)
     if wanted == 0.0:
         return best
     least = float(plain.log_density().sum()) + MARGIN
@@ -67,7 +60,7 @@ def with_sloped_noise(
         for level in LEVELS:
             own, left_out = _conditioned(surrogate, rows, mean, factor * wanted, level)
             if (gained := float(left_out.log_density().sum())) > least:
-                best, least = (own, left_out, factor * wanted), gained
+                best, least = (own, left_out), gained
     return best
 
 
@@ -88,7 +81,11 @@ def as_wide_as(sloped: LeftOut, unseen: LeftOut, plain: LeftOut) -> LeftOut:
 
 
 def _slope_of_errors(surrogate: Surrogate, rows: Rows, plain: LeftOut) -> float:
-    x = np.clip((plain.location - surrogate.location) / surrogate.scale, -REACH, REACH)
+    x = np.clip(
+        (plain.location - surrogate.location) / surrogate.scale,
+        -NOISE_REACH,
+        NOISE_REACH,
+    )
     y = np.log(np.maximum(plain.residuals**2, 1e-6))
     x, y = x - x.mean(), y - y.mean()
     spread = float(x @ x)
@@ -104,15 +101,21 @@ def _slope_of_errors(surrogate: Surrogate, rows: Rows, plain: LeftOut) -> float:
 def _conditioned(
     surrogate: Surrogate, rows: Rows, mean: Tensor, slope: float, level: float
 ) -> tuple[Surrogate, LeftOut]:
-    relative = relative_noise(slope, mean)
-    own = condition(
-        surrogate.encoder,
-        surrogate.kernel,
-        (surrogate.inputs, surrogate.targets, level * surrogate.noise * relative),
-        units=(surrogate.location, surrogate.scale),
-        noise_variance=level * surrogate.noise_variance,
+    sloped = replace(
+        surrogate, noise_variance=level * surrogate.noise_variance, noise_slope=slope
+    )
+    relative = sloped.noise_at(mean) / surrogate.noise_variance
+    own = replace(
+        condition(
+            surrogate.encoder,
+            surrogate.kernel,
+            (surrogate.inputs, surrogate.targets, surrogate.noise * relative),
+            units=(surrogate.location, surrogate.scale),
+            noise_variance=sloped.noise_variance,
+        ),
+        noise_slope=slope,
     )
     location, variance = latent_left_out(own)
     left_out = left_out_of(own, rows, location, variance)
-    factor = relative_noise(slope, location).sqrt().numpy()[rows.group]
-    return own, replace(left_out, aleatoric=left_out.aleatoric * factor)
+    noise = abs(own.scale) * own.noise_at(location).sqrt().numpy()
+    return own, replace(left_out, aleatoric=noise[rows.group])

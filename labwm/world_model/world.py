@@ -12,8 +12,9 @@ Reference:
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,8 @@ from torch import Tensor
 
 from labwm.schema import Prediction
 from labwm.space.questions import Questions
+from labwm.world_model.full_scale import FullScaleSurrogate
+from labwm.world_model.full_scale_draw import FullScalePath, draw_full_scale
 from labwm.world_model.linear_algebra import threads_for
 from labwm.world_model.marginals import Marginals
 from labwm.world_model.prior_draw import PriorDraw, draw_prior
@@ -44,23 +47,33 @@ class Path:
     prior: PriorDraw
     correction: Tensor
 
-    def __call__(self, questions: Questions) -> Floats:
-        """Return the function at each question, in the readout's unit, length `q`."""
-        inputs = self.surrogate.encode(questions)
-        parts = [torch.empty(0, dtype=torch.float64)]
+    def __call__(self, questions: Questions) -> tuple[Floats, Floats]:
+        """Return the function and a measurement's noise sd, length `q` each."""
+        own = self.surrogate
+        inputs = own.encode(questions)
+        empty = torch.empty(0, dtype=torch.float64)
+        parts, means = [empty], [empty]
         with threads_for(len(self.correction)):
             for part in blocks(inputs):
-                cross = self.surrogate.kernel.matrix(part, self.surrogate.inputs)
+                cross = own.kernel.matrix(part, own.inputs)
                 parts.append(self.prior(part) + cross @ self.correction)
-        drawn = torch.cat(parts).numpy()
-        return self.surrogate.location + self.surrogate.scale * drawn
+                means.append(cross @ own.weights)
+        drawn = own.location + own.scale * torch.cat(parts).numpy()
+        noise = own.noise_at(torch.cat(means)).sqrt().numpy()
+        return drawn, abs(own.scale) * noise
 
 
-def draw_path(surrogate: Surrogate, keys: Sequence[bytes], seed: int, j: int) -> Path:
+def draw_path(
+    surrogate: Surrogate | FullScaleSurrogate,
+    keys: Sequence[bytes],
+    seed: int,
+    j: int,
+) -> Path | FullScalePath:
     """Draw the function of readout `j`; `keys` name the rows learnt from."""
-    noise = torch.from_numpy(
-        keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
-    )
+    normals = keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
+    if isinstance(surrogate, FullScaleSurrogate):
+        return draw_full_scale(surrogate, normals, (seed, j))
+    noise = torch.from_numpy(normals)
     with threads_for(len(keys)):
         prior = draw_prior(surrogate.kernel, surrogate.inputs, (seed, j))
         simulated = prior(surrogate.inputs) + surrogate.noise.sqrt() * noise
@@ -78,21 +91,21 @@ class PassDraw:
         chance: Probability of a pass where there is no path.
     """
 
-    path: Path | None
+    path: Path | FullScalePath | None
     chance: float
 
     def truth(self, questions: Questions) -> Floats:
         """Return the probability of a pass in this world, length `q`."""
         if self.path is None:
             return np.full(len(questions), self.chance)
-        return ndtr(self.path(questions))
+        return ndtr(self.path(questions)[0])
 
     def outcome(self, questions: Questions, noise: Floats) -> Floats:
         """Return 1 for a pass and 0 for a fail, length `q`, given standard normals."""
         latent = (
             np.full(len(questions), ndtri(self.chance))
             if self.path is None
-            else self.path(questions)
+            else self.path(questions)[0]
         )
         return (latent + noise > 0.0).astype(float)
 
@@ -109,7 +122,7 @@ class GaussianProcessWorld:
     """
 
     seed: int
-    paths: tuple[Path, ...]
+    paths: tuple[Path | FullScalePath, ...]
     predict: Marginals
     passes: Mapping[int, PassDraw]
 
@@ -120,7 +133,7 @@ class GaussianProcessWorld:
 
     def truth(self, questions: Questions) -> Floats:
         """Return the drawn function without replicate noise, `q x m`."""
-        values = self._calibrated(self.predict(questions), self._latent(questions))
+        values = self._calibrated(self.predict(questions), self._latent(questions)[0])
         for j, own in self.passes.items():
             values[:, j] = own.truth(questions)
         return values
@@ -132,20 +145,21 @@ class GaussianProcessWorld:
             questions: `q` rows.
             replicate: Replicate number of each row, length `q`.
         """
-        latent = self._latent(questions)
+        latent, noise_sd = self._latent(questions)
         keys = keys_of(questions)
-        stated = self.predict(questions)
         for j in range(len(self.paths)):
             noise = keyed_normals(keys, f"measured|{self.seed}|{j}", replicate)
-            latent[:, j] += stated.aleatoric[:, j] * noise
-        values = self._calibrated(stated, latent)
+            latent[:, j] += noise_sd[:, j] * noise
+        values = self._calibrated(self.predict(questions), latent)
         for j, own in self.passes.items():
             noise = keyed_normals(keys, f"passed|{self.seed}|{j}", replicate)
             values[:, j] = own.outcome(questions, noise)
         return values
 
-    def _latent(self, questions: Questions) -> Floats:
-        return np.stack([path(questions) for path in self.paths], axis=1)
+    def _latent(self, questions: Questions) -> tuple[Floats, Floats]:
+        drawn = [path(questions) for path in self.paths]
+        values, noises = zip(*drawn, strict=True)
+        return np.stack(values, axis=1), np.stack(noises, axis=1)
 
     def _calibrated(self, stated: Prediction, latent: Floats) -> Floats:
         # The same monotone map as the marginal: y = location + scale * g(z).
@@ -174,13 +188,27 @@ def keyed_normals(
     keys: Sequence[bytes], salt: str, number: Sequence[int] | NDArray[np.int64]
 ) -> Floats:
     """Return standard normals that depend on salt, key and number alone."""
-    key = hashlib.blake2b(salt.encode(), digest_size=16).digest()
-    digests = b"".join(
-        hashlib.blake2b(k, digest_size=8, key=key, salt=int(i).to_bytes(8, "little"))
-        .digest()
-        for k, i in zip(keys, number, strict=True)
-    )  # fmt: skip
-    bits = np.frombuffer(digests, dtype="<u8") >> np.uint64(11)
+    own = salt_of(salt)
+    return normals_from(
+        digest_of(k, own, int(i)) for k, i in zip(keys, number, strict=True)
+    )
+
+
+@lru_cache(maxsize=8192)
+def salt_of(text: str) -> bytes:
+    """Return what `digest_of` mixes in for a purpose, such as one world's noise."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def digest_of(key: bytes, salt: bytes, number: int) -> bytes:
+    """Return eight bytes that depend on key, salt and number alone."""
+    counted = number.to_bytes(8, "little")
+    return hashlib.blake2b(key, digest_size=8, key=salt, salt=counted).digest()
+
+
+def normals_from(digests: Iterable[bytes]) -> Floats:
+    """Return one standard normal per digest of eight bytes."""
+    bits = np.frombuffer(b"".join(digests), dtype="<u8") >> np.uint64(11)
     return ndtri((bits.astype(float) + 0.5) / 2.0**53)
 
 

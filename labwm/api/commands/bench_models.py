@@ -100,10 +100,8 @@ def feedback(
     seeds: Campaigns on each table.
     """
     refuse_unwritable(json)
-    tables = []
-    for named in data:
-        name, _, protocol = named.partition("@")
-        tables.append((name, *material(name, protocol or None)))
+    named = [one.partition("@") for one in data]
+    tables = [(name, *material(name, own or None)) for name, _, own in named]
     from labwm.evaluation.backtest import Plan
     from labwm.evaluation.feedback import FeedbackSettings, bench_feedback
 
