@@ -214,6 +214,13 @@ class Ledger:
         with self._reading() as connection:
             return queries.round_proposals(connection, campaign_id, round)
 
+    def proposals_named(
+        self, campaign_id: str, names: Collection[str]
+    ) -> tuple[Proposal, ...]:
+        """Return the proposals of these names, by round and rank; unknown ones lack."""
+        with self._reading() as connection:
+            return queries.named_proposals(connection, campaign_id, names)
+
     def predictions(self, campaign_id: str) -> tuple[StoredPrediction, ...]:
         """Return every stored prediction, in the order of storing."""
         with self._reading() as connection:

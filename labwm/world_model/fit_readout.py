@@ -129,28 +129,23 @@ def _fit_many_rows(
         groups = _groups(structure, encoder)
         some = _hyper_rows(task)
         first = None if start is None else start.theta
-        score = np.nan
-        if len(tried) > 1:
-            first, score = score_on(evidence.take(some), structure, encoder, groups)
-        results.append((score, first, structure, encoder, units, evidence))
+        found, score = score_on(
+            evidence.take(some), structure, encoder, groups, first
+        )
+        results.append((score, found, structure, encoder, units, evidence))
     # Structures are compared on some of the rows, and the best is fitted to all.
-    _, first, structure, encoder, units, evidence = min(results, key=lambda r: r[0])
-    many = fit_many(
-        encoder, structure, evidence, task.rows,
-        units=units, seed=task.seed, start=first,
-    )  # fmt: skip
+    _, found, structure, encoder, units, evidence = min(results, key=lambda r: r[0])
+    many = fit_many(encoder, found, evidence, task.rows, units=units, seed=task.seed)
     chosen = Candidate(
         structure,
         many.surrogate,
         evidence,
-        many.hyperparameters,
+        found,
         many.left_out,
         many.order,
     )
-    scores = {r[2].name: r[0] for r in results if len(results) > 1}
-    return _fitted(
-        task, chosen, scores or {structure.name: chosen.score}, many.left_out
-    )
+    scores = {result[2].name: result[0] for result in results}
+    return _fitted(task, chosen, scores, many.left_out)
 
 
 def _fit_structure(

@@ -27,21 +27,25 @@ class Term:
 
 def matern52(squared: Tensor) -> Tensor:
     """Return Matérn-5/2 of squared distances in units of the lengthscale."""
-    return matern52_and_slope(squared)[0]
+    r = (5.0 * squared).sqrt_()
+    decay = r.neg().exp_()
+    return torch.addcmul(r, r, r, value=1.0 / 3.0).add_(1.0).mul_(decay)
 
 
 def matern52_and_slope(squared: Tensor) -> tuple[Tensor, Tensor]:
     """Return Matérn-5/2 and its derivative by the squared distance, finite at zero."""
     r = (5.0 * squared).sqrt()
     decay = (-r).exp()
-    linear = 1.0 + r
-    return (linear + r * r / 3.0) * decay, (-5.0 / 6.0) * linear * decay
+    linear = r + 1.0
+    slope = (linear * decay).mul_(-5.0 / 6.0)
+    # r**2 / 3; buffers are used again, for allocating them costs more than the sums.
+    return r.square_().div_(3.0).add_(linear).mul_(decay), slope
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Return squared Euclidean distances, `a x b`, by one matrix product."""
     square = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :]
-    return (square - 2.0 * (a @ b.T)).clamp_min(0.0)
+    return square.addmm_(a, b.T, alpha=-2.0).clamp_min_(0.0)
 
 
 def minmax(a: Counts, b: Counts) -> Tensor:

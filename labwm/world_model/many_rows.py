@@ -3,7 +3,6 @@
 Shapes: `n` rows, `m` landmarks, `v` values.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,17 +14,13 @@ from torch import Tensor
 from labwm.world_model.censoring import site
 from labwm.world_model.encoding import Encoder
 from labwm.world_model.full_scale import FullScaleSurrogate, condition_many
-from labwm.world_model.hyper_prior import HyperPrior, n_groups_of
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.leave_one_out import LeftOut, latent_left_out
 from labwm.world_model.marginal_likelihood import (
     Evidence,
     Hyperparameters,
-    kernel_at,
     maximise_evidence,
-    maximise_joint_evidence,
 )
-from labwm.world_model.neighbours import Neighbours
 from labwm.world_model.spread import fit_spread
 from labwm.world_model.structure import Structure
 from labwm.world_model.surrogate import condition
@@ -33,14 +28,8 @@ from labwm.world_model.training import Rows
 
 MAX_EXACT: Final = 5000
 """Above so many rows the exact posterior's `n**3` takes minutes: decision 10."""
-N_LANDMARKS: Final = 2048
-N_LANDMARKS_HUGE: Final = 1024
-HUGE: Final = 200_000
-"""Above so many rows fewer landmarks keep memory below 8 GB."""
-WIDE_BLOCK: Final = 768
-NEAR_BLOCK: Final = 256
-N_NEAR_BLOCKS: Final = 4
-MAX_LEFT_OUT: Final = 6000
+N_LANDMARKS: Final = 1024
+MAX_LEFT_OUT: Final = 4000
 """Rows left out to learn calibration and spread."""
 
 
@@ -50,49 +39,38 @@ class ManyRows:
 
     Attributes:
         surrogate: The posterior; its rows are in the order of `order`.
-        hyperparameters: Chosen.
         left_out: Predictions of some rows without them.
         order: Row of `Rows` that each of the surrogate's rows is, length `n`.
     """
 
     surrogate: FullScaleSurrogate
-    hyperparameters: Hyperparameters
     left_out: LeftOut
     order: NDArray[np.int64]
 
 
 def fit_many(
     encoder: Encoder,
-    structure: Structure,
+    chosen: Hyperparameters,
     evidence: Evidence,
     rows: Rows,
     *,
     units: tuple[float, float],
     seed: int,
-    start: Tensor | None = None,
 ) -> ManyRows:
-    """Choose hyperparameters, condition on every row, learn spread from left-out rows.
+    """Condition on every row, and learn the spread from rows that are left out.
 
     Args:
         encoder: From questions to inputs.
-        structure: Which terms and priors there are.
+        chosen: Learnt from some of the rows.
         evidence: Standardised data, row by row as in `rows`.
         rows: What the readout gave.
         units: Location and scale of the standardised units.
-        seed: Chooses landmarks, and which rows choose hyperparameters.
-        start: Where the search for hyperparameters starts.
+        seed: Chooses landmarks, and which rows are left out.
     """
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(~rows.is_censored)
     exact = evidence.take(torch.from_numpy(known))
-    groups = encoder.groups
-    if structure.is_isotropic:
-        groups = torch.zeros_like(groups)
-    chosen = maximise_joint_evidence(
-        _blocks(exact, structure, groups, rng), structure, groups, start=start
-    )
-    m = min(N_LANDMARKS if len(known) <= HUGE else N_LANDMARKS_HUGE, len(known))
-    landmarks = torch.from_numpy(np.sort(rng.permutation(len(known))[:m]))
+    landmarks = torch.from_numpy(np.sort(rng.permutation(len(known))[:N_LANDMARKS]))
     surrogate = condition_many(
         encoder,
         chosen.kernel,
@@ -110,14 +88,18 @@ def fit_many(
             evidence.targets[torch.from_numpy(limits)],
             torch.from_numpy(rows.limit[limits]).double(),
         )
-    return ManyRows(surrogate, chosen, left_out, np.concatenate([known, limits]))
+    return ManyRows(surrogate, left_out, np.concatenate([known, limits]))
 
 
 def score_on(
-    evidence: Evidence, structure: Structure, encoder: Encoder, groups: Tensor
-) -> tuple[Tensor, float]:
+    evidence: Evidence,
+    structure: Structure,
+    encoder: Encoder,
+    groups: Tensor,
+    start: Tensor | None = None,
+) -> tuple[Hyperparameters, float]:
     """Return hyperparameters from some rows, and their mean left-out log loss."""
-    chosen = maximise_evidence(evidence, structure, groups)
+    chosen = maximise_evidence(evidence, structure, groups, start=start)
     noise = chosen.noise_variance / evidence.n_replicates
     surrogate = condition(
         encoder,
@@ -129,7 +111,7 @@ def score_on(
     mean, variance = latent_left_out(surrogate)
     whole = variance + noise
     loss = 0.5 * ((evidence.targets - mean) ** 2 / whole + (2 * torch.pi * whole).log())
-    return chosen.theta, float(loss.mean())
+    return chosen, float(loss.mean())
 
 
 def with_limits_of(
@@ -139,27 +121,6 @@ def with_limits_of(
     said = surrogate.latent(inputs)
     y, noise = site(said.mean, said.variance, bound, side, surrogate.noise_variance)
     return surrogate.append(inputs, y, noise)
-
-
-def _blocks(
-    evidence: Evidence,
-    structure: Structure,
-    groups: Tensor,
-    rng: np.random.Generator,
-) -> Sequence[Evidence]:
-    """Return rows from everywhere, and rows around a few: far and near structure.
-
-    Rows from everywhere alone are too sparse to tell short lengthscales from noise.
-    """
-    n = len(evidence.targets)
-    wide = torch.from_numpy(np.sort(rng.permutation(n)[:WIDE_BLOCK]))
-    start = HyperPrior(structure, n_groups_of(groups)).start()
-    around = Neighbours(kernel_at(start, structure, groups), evidence.inputs)
-    centres = torch.from_numpy(rng.permutation(n)[:N_NEAR_BLOCKS])
-    near = around.nearest(evidence.inputs.take(centres), min(NEAR_BLOCK, n))
-    blocks = [evidence.take(wide)]
-    blocks += [replace(evidence.take(b), scatter=0.0, n_scatter=0) for b in near]
-    return blocks
 
 
 def _with_spread(

@@ -106,37 +106,18 @@ def maximise_evidence(
         groups: Lengthscale of each dense column.
         start: `theta` of an earlier fit with the same structure.
     """
-    return maximise_joint_evidence([evidence], structure, groups, start=start)
-
-
-def maximise_joint_evidence(
-    blocks: Sequence[Evidence],
-    structure: Structure,
-    groups: Tensor,
-    *,
-    start: Tensor | None = None,
-) -> Hyperparameters:
-    """Choose what makes several blocks of rows likely, each by itself.
-
-    Args:
-        blocks: Standardised data; replicates' scatter counts once per block.
-        structure: Says which terms and priors there are.
-        groups: Lengthscale of each dense column.
-        start: `theta` of an earlier fit with the same structure.
-    """
     prior = HyperPrior(structure, n_groups_of(groups))
-    losses = [EvidenceLoss(block, structure, groups) for block in blocks]
-    fixed = blocks[0].noise_variance
+    loss = EvidenceLoss(evidence, structure, groups)
+    fixed = evidence.noise_variance
 
     def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
         theta = torch.from_numpy(vector)
-        value, gradient = prior.penalty(theta)
-        for loss in losses:
-            own, slope = loss(theta)
-            value, gradient = value + own, gradient + slope
+        value, gradient = loss(theta)
+        penalty, slope = prior.penalty(theta)
+        gradient = gradient + slope
         if fixed is not None:
             gradient[-1] = 0.0
-        return value, gradient.numpy()
+        return value + penalty, gradient.numpy()
 
     first = prior.start() if start is None else start.clone()
     if fixed is not None:
