@@ -213,3 +213,26 @@ def test_what_is_no_probability_is_refused():
         scores.brier([1.0, 0.0], [0.5, 1.5])
     with pytest.raises(InvalidInputError, match="outcomes are 0 or 1"):
         scores.log_loss([0.5], [0.5])
+
+
+def test_scores_are_those_of_uncertainty_toolbox_and_scoringrules():
+    # Printed by uncertainty-toolbox 0.1.1 and scoringrules 0.10.0 for `outcomes()`.
+    y, mean, sd = outcomes()
+    cdf = norm.cdf(y, mean, sd)
+    low, high = norm.ppf(0.05, mean, sd), norm.ppf(0.95, mean, sd)
+    found = (
+        scores.miscalibration_area(cdf),
+        scores.sharpness(sd),
+        scores.crps_gaussian(y, mean, sd).mean(),
+        scores.nlpd(norm.logpdf(y, mean, sd)),
+        scores.interval_score(y, low, high, level=0.9).mean(),
+    )
+    expected = (
+        0.01400932375912829,  # on a grid of 2,000 levels
+        1.3549297391854893,
+        0.6942873800196364,
+        1.596475624219134,
+        5.075828568726141,
+    )
+    assert found[0] == pytest.approx(expected[0], abs=2e-5)
+    assert found[1:] == pytest.approx(expected[1:], rel=1e-9)
