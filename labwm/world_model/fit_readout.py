@@ -129,9 +129,7 @@ def _fit_many_rows(
         groups = _groups(structure, encoder)
         some = _hyper_rows(task)
         first = None if start is None else start.theta
-        found, score = score_on(
-            evidence.take(some), structure, encoder, groups, first
-        )
+        found, score = score_on(evidence.take(some), structure, encoder, groups, first)
         results.append((score, found, structure, encoder, units, evidence))
     # Structures are compared on some of the rows, and the best is fitted to all.
     _, found, structure, encoder, units, evidence = min(results, key=lambda r: r[0])

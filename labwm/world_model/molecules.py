@@ -122,4 +122,6 @@ def _thermometer(columns: np.ndarray, counts: np.ndarray) -> NDArray[np.int32]:
     if not len(times):
         return np.array([ABSENT], np.int32)
     level = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return (np.repeat(columns.astype(np.int32) * LEVELS, times) + level).astype(np.int32)
+    return (np.repeat(columns.astype(np.int32) * LEVELS, times) + level).astype(
+        np.int32
+    )
