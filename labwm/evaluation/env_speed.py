@@ -7,6 +7,7 @@ another machine is compared by its ratio to it.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
@@ -51,7 +52,7 @@ class EnvSpeed:
         """How many times as fast the batched steps are."""
         return self.steps_per_s / self.single_steps_per_s
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> dict[str, Any]:
         """Return the figures by their names."""
         return asdict(self)
 
