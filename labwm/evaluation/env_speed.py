@@ -7,12 +7,12 @@ another machine is compared by its ratio to it.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from labwm.schema import Measurement, Protocol
+from labwm.evaluation.table import versions
+from labwm.schema import Measurement, Protocol, canonical_json
 from labwm.space import observations_from
 from labwm.virtual_lab.campaign_env import CampaignEnv
 from labwm.virtual_lab.campaign_task import CampaignTask
@@ -52,9 +52,9 @@ class EnvSpeed:
         """How many times as fast the batched steps are."""
         return self.steps_per_s / self.single_steps_per_s
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures by their names."""
-        return asdict(self)
+    def to_json(self) -> bytes:
+        """Return the figures by their names, and the versions that gave them."""
+        return canonical_json({**asdict(self), "versions": versions()})
 
 
 def practice_task(
