@@ -8,6 +8,7 @@ from labwm.campaign.access import (
     revoke_key,
 )
 from labwm.campaign.advance import advance, open_ids
+from labwm.campaign.amending import amend, amendments
 from labwm.campaign.agents import predict, suggest
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
@@ -24,6 +25,9 @@ from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, review, review_note
+from labwm.campaign.tracing import trace
+from labwm.campaign.typed_results import typed_values
+from labwm.campaign.steering import close, pause, resume
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
@@ -31,10 +35,13 @@ __all__ = [
     "CampaignCalibration",
     "ModelReview",
     "advance",
+    "amend",
+    "amendments",
     "authenticate",
     "backup_database",
     "calibrations",
     "check_lab",
+    "close",
     "create_key",
     "decide",
     "doctor",
@@ -45,10 +52,12 @@ __all__ = [
     "measurements",
     "open_campaign",
     "open_ids",
+    "pause",
     "predict",
     "propose",
     "protocol_of",
     "report",
+    "resume",
     "review",
     "review_note",
     "revoke_key",
@@ -56,6 +65,8 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "trace",
+    "typed_values",
     "upgrade_database",
     "verify_database",
     "work_lab",

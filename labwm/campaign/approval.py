@@ -122,7 +122,7 @@ def batch_info(store: Books, batch: Round) -> BatchInfo:
     proposals = {p.id: p for p in store.ledger.proposals(batch.job.campaign_id)}
     return BatchInfo(
         batch_id=batch.key,
-        round=batch.number,
+        round=batch.index,
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,

@@ -20,9 +20,14 @@ class Round:
     is_closed: bool
 
     @property
-    def number(self) -> int:
-        """Number of the round, from 0."""
+    def index(self) -> int:
+        """Number of the round, from 0, as records hold it."""
         return self.batch.round
+
+    @property
+    def number(self) -> int:
+        """Number of the round, from 1, as people count."""
+        return self.batch.round + 1
 
     @property
     def job(self) -> Job:
@@ -53,6 +58,12 @@ class Round:
     def proposal_ids(self) -> tuple[str, ...]:
         """Proposals in the batch, in order."""
         return tuple(dict.fromkeys(well.proposal_id for well in self.job.wells))
+
+    @property
+    def is_unsent(self) -> bool:
+        """Does it wait to be approved or sent, so that nothing of it was sent?"""
+        is_wanted = self.approval in {"drafted", "awaiting", "approved"}
+        return is_wanted and self.submission in {None, "reserved"}
 
     @property
     def counts_as_spent(self) -> bool:

@@ -7,14 +7,20 @@ to refuse the key before anything new exists; any other waits for a person.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from labwm import settings
-from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError, UnavailableError
+from labwm.campaign.situation import (
+    Situation,
+    read_opening,
+    read_situation,
+    read_table,
+)
+from labwm.errors import ConflictError, InDoubtError, LabError, UnavailableError
+from labwm.labs.folder import FolderLab
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
@@ -28,12 +34,19 @@ from labwm.schema import (
     Protocol,
     WellResult,
 )
-from labwm.store import SubmissionState
+from labwm.store import SubmissionState, WellState
+from labwm.store.machines import ENDED
 
 Say = Callable[[str], None]
 ServedLab = ComputingLab
 """A lab of this machine that a server speaks for; doors know it by this name."""
 
+_AT_LAB = (
+    SubmissionState.SUBMITTING,
+    SubmissionState.IN_DOUBT,
+    SubmissionState.ACCEPTED,
+    SubmissionState.RUNNING,
+)
 _ENDED = {JobState.FINISHED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -45,6 +58,23 @@ def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
         ProtocolError: If the protocol lacks what the lab needs to be reached.
     """
     return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
+
+
+def refuse_protocol(situation: Situation, protocol: Protocol) -> None:
+    """Refuse a version of the protocol that the campaign's lab cannot follow.
+
+    Raises:
+        ConflictError: If its results would have another origin.
+        ProtocolError: If the lab cannot do such experiments.
+    """
+    lab, origin = situation.opening.lab, situation.origin
+    if (found := origin_of(lab, protocol)) is not origin:
+        raise ConflictError(
+            f"Results of {situation.campaign_id!r} are {origin.value} for ever; under "
+            f"the new version they would be {found.value}. Open another campaign."
+        )
+    if lab not in {"virtual", "replay"}:
+        build_lab(lab, protocol=protocol, folder=settings.lab_folder(lab))
 
 
 def _capabilities(lab: str) -> Capabilities:
@@ -62,24 +92,52 @@ def settles_doubt(lab: str) -> bool:
     return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
-def lab_of(books: Books, situation: Situation) -> Lab:
-    """Build the lab of a campaign from what is stored; the same after any crash."""
+def lab_of(books: Books, situation: Situation, job: Job | None = None) -> Lab:
+    """Build the lab of a campaign from what is stored; the same after any crash.
+
+    Args:
+        books: Where everything is written.
+        situation: Of the campaign.
+        job: Job that it is wanted for: the lab follows the version of the protocol
+            that the job follows, and the present one where there is no job.
+    """
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
+    protocol = situation.protocol
+    if job is not None and job.protocol_version != protocol.version:
+        protocol = books.ledger.protocol(job.protocol_name, job.protocol_version)
     table = read_table(books, opening)
     if opening.lab == "virtual":
-        from labwm.space.questions import observations_from
-        from labwm.virtual_lab import build_virtual_lab
+        return _virtual_lab(books, situation, protocol, folder)
+    lab = build_lab(opening.lab, protocol=protocol, folder=folder, table=table)
+    if isinstance(lab, FolderLab) and situation.amendments:
+        lab = replace(lab, versions=_versions(books, situation))
+    return lab
 
-        return build_virtual_lab(
-            observations_from(situation.protocol, table),
-            situation.protocol,
-            folder=folder,
-            seed=situation.spec.seed,
-        )
-    return build_lab(
-        opening.lab, protocol=situation.protocol, folder=folder, table=table
+
+def _versions(books: Books, situation: Situation) -> tuple[Protocol, ...]:
+    """Return every version of the protocol that a job of the campaign may follow."""
+    names = {(one.before.name, one.before.version) for one in situation.amendments}
+    earlier = [books.ledger.protocol(*name) for name in sorted(names)]
+    return (*earlier, situation.protocol)
+
+
+def _virtual_lab(
+    books: Books, situation: Situation, protocol: Protocol, folder: Path
+) -> Lab:
+    """Build the virtual lab: its world stays the one that the campaign began with."""
+    from labwm.space.questions import observations_from
+    from labwm.virtual_lab import build_virtual_lab
+
+    first = read_opening(books, situation.campaign_id)
+    begun = books.ledger.protocol(first.protocol_name, first.protocol_version)
+    lab = build_virtual_lab(
+        observations_from(begun, read_table(books, first)),
+        begun,
+        folder=folder,
+        seed=situation.spec.seed,
     )
+    return replace(lab, protocol_sha256=protocol.digest())
 
 
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
@@ -173,7 +231,7 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
     except UnavailableError as error:
         if lab.capabilities.computes:
             raise
-        say(f"round {job.round}: {error}")
+        say(f"round {job.round + 1}: {error}")
         return JobState.RUNNING
 
 
@@ -188,13 +246,17 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             nonlocal n_done
             n_done += result.submission_key == key
             done = f"{n_done} of {len(job.wells)} wells"
-            say(f"round {job.round}: {done}: {_show(result)}")
+            say(f"round {job.round + 1}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
     else:
         _take_in_late(books, lease, lab, job)
     _take_in(books, lease, lab, job)
     state = lab.status(key).state
+    if state not in _ENDED and _is_answered(books, key):
+        # People said what became of every well: nothing is left to wait for, and what
+        # the lab sends nevertheless is taken in as late.
+        state = JobState.FINISHED
     if state in _ENDED:
         _take_in(books, lease, lab, job)
         with lease.write(books) as w:
@@ -202,13 +264,42 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
     return state
 
 
-def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
+def _is_answered(books: Books, key: str) -> bool:
+    """Does every well of a job have a result, or was it retracted?"""
+    return WellState.PLANNED not in books.ledger.well_states(key).values()
+
+
+def take_in_late(
+    books: Books, lease: Lease, situation: Situation, *, say: Say
+) -> int:
+    """Take in what came after the last round; return the number of new results.
+
+    A lab that computes has said everything when its job ended.
+    """
+    if _capabilities(situation.opening.lab).computes:
+        return 0
+    try:
+        lab = lab_of(books, situation)
+        n_new = _take_in_late(books, lease, lab, None)
+    except (UnavailableError, LabError) as error:
+        say(f"late results: {error}")
+        return 0
+    if n_new:
+        with lease.write(books) as w:
+            w.event("results.late", {"n_new": n_new})
+    return n_new
+
+
+def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job | None) -> int:
     """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
-    for past in rounds_of(books, now.campaign_id):
-        if past.key == now.submission_key or not past.has_ended:
+    n_new = 0
+    for past in books.ledger.jobs(lease.campaign_id, states=ENDED):
+        key = past.job.submission_key
+        if now is not None and key == now.submission_key:
             continue
-        if lab.status(past.key).state is not JobState.UNKNOWN:
-            _take_in(books, lease, lab, past.job)
+        if lab.status(key).state is not JobState.UNKNOWN:
+            n_new += _take_in(books, lease, lab, past.job)
+    return n_new
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
@@ -224,7 +315,8 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
     return JobState.UNKNOWN
 
 
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
+def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
+    """Store what is new and return how many results that is."""
     wells = {well.name: well for well in job.wells}
     measurements = [
         Measurement(
@@ -243,7 +335,7 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
         if result.well in wells
     ]
     with lease.write(books) as w:
-        w.add_observations(measurements)
+        return w.add_observations(measurements).n_new
 
 
 def _show(result: WellResult) -> str:
@@ -320,9 +412,10 @@ def work_lab(name: str, *, say: Say | None = None) -> int:
         situation = read_situation(store, row.id)
         if row.state != "open" or situation.opening.lab != name:
             continue
-        lab = lab_of(store, situation)
-        if isinstance(lab, ComputingLab):
-            n_done += lab.work(
-                progress=lambda result: say(_show(result)) if say else None
-            )
+        for sent in store.ledger.jobs(row.id, states=_AT_LAB):
+            lab = lab_of(store, situation, sent.job)
+            if isinstance(lab, ComputingLab):
+                n_done += lab.work(
+                    progress=lambda result: say(_show(result)) if say else None
+                )
     return n_done

@@ -78,7 +78,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
     proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
     predictions = {p.id: p for p in store.ledger.predictions(campaign_id)}
     results: dict[str, list[Measurement]] = {}
-    for measurement in situation.measurements:
+    for measurement in situation.results:
         results.setdefault(measurement.proposal_id or "", []).append(measurement)
     experiments: list[ReportedExperiment] = []
     for past in rounds_of(store, campaign_id):
@@ -87,7 +87,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
             stated = predictions.get(proposal.prediction_id or "")
             experiments.append(
                 ReportedExperiment(
-                    round=past.number,
+                    round=past.index,
                     conditions=proposal.candidate.conditions,
                     reason=proposal.reason,
                     policy=proposal.policy,

@@ -3,16 +3,19 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import AwareDatetime
 
-from labwm.campaign.batches import rounds_of
+from labwm.campaign.amendments import Reading, amendments_of, voided_by
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books
+from labwm.campaign.counting import Counts, count
 from labwm.campaign.forecasts import forecast_errors
 from labwm.errors import NotFoundError
 from labwm.schema import (
+    Amendment,
     CampaignSpec,
     Conditions,
     Measurement,
@@ -28,6 +31,7 @@ from labwm.space.questions import (
     observations_from,
     questions_from,
 )
+from labwm.store import Revision
 
 PREPARED = "campaign.prepared"
 """Kind of the event that holds what a campaign was opened with."""
@@ -61,8 +65,17 @@ class Situation:
 
     campaign_id: str
     opening: Opening
+    """What it was opened with, and what amendments put in its place."""
     protocol: Protocol
+    """The present version."""
+    amendments: tuple[Amendment, ...]
+    as_of: int
+    """Number of the last event when the results were read."""
+    results: tuple[Measurement, ...]
+    """Every result that counts, as it was stored."""
     measurements: tuple[Measurement, ...]
+    """Those that the present version can read, in its terms: what models learn."""
+    counts: Counts
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
@@ -78,7 +91,7 @@ class Situation:
 
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
-        return _read_pool(self.books, self.protocol, self.opening)
+        return read_pool(self.books, self.protocol, self.opening)
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -165,6 +178,33 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     return Opening.model_validate(prepared[0].body)
 
 
+def present(opening: Opening, amendments: Sequence[Amendment]) -> Opening:
+    """Return an opening with what the last amendment put in its place."""
+    if not amendments:
+        return opening
+    last = amendments[-1]
+    return opening.model_copy(
+        update={
+            "protocol_name": last.after.name,
+            "protocol_version": last.after.version,
+            "protocol_sha256": last.after.sha256,
+            "pool_sha256": last.pool_sha256,
+            "pool_object": last.pool_object,
+            "labels_object": last.labels_object,
+        }
+    )
+
+
+def read_present(books: Books, campaign_id: str) -> Opening:
+    """Return what a campaign keeps to now: its opening as amended.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    opening = read_opening(books, campaign_id)
+    return present(opening, amendments_of(books, campaign_id))
+
+
 def read_situation(books: Books, campaign_id: str) -> Situation:
     """Read how a campaign stands.
 
@@ -172,28 +212,48 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         NotFoundError: If there is no such campaign.
     """
     opening = read_opening(books, campaign_id)
+    amendments = amendments_of(books, campaign_id)
+    opening = present(opening, amendments)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
     rounds = rounds_of(books, campaign_id)
-    measurements = books.ledger.measurements(campaign_id)
-    answered = {m.proposal_id for m in measurements}
-    avoided = [
-        well.conditions
-        for past in rounds
-        for well in past.job.wells
-        if well.proposal_id not in answered
-    ]
-    counted = [past for past in rounds if past.counts_as_spent]
+    as_of, stored = books.ledger.counting(campaign_id)
+    results = tuple(measurement for _, measurement in stored)
+    counts = count(
+        rounds,
+        results,
+        retracted=books.ledger.retracted_slots(campaign_id),
+        voided=voided_by(amendments),
+    )
+    reading = Reading(amendments, protocol)
     return Situation(
         campaign_id=campaign_id,
         opening=opening,
         protocol=protocol,
-        measurements=measurements,
-        avoided=avoided,
+        amendments=amendments,
+        as_of=as_of,
+        results=results,
+        measurements=_readable(reading, rounds, stored) if amendments else results,
+        counts=counts,
+        avoided=list(counts.avoided),
         round=len(rounds),
-        n_spent=sum(len(past.proposal_ids) for past in counted),
+        n_spent=sum(len(past.proposal_ids) for past in rounds if past.counts_as_spent),
         books=books,
-        forecast_errors=forecast_errors(books, campaign_id, measurements),
+        forecast_errors=forecast_errors(books, campaign_id, results),
     )
+
+
+def _readable(
+    reading: Reading,
+    rounds: Sequence[Round],
+    stored: Sequence[tuple[Revision, Measurement]],
+) -> tuple[Measurement, ...]:
+    """Return the results that the present version can read, in its terms."""
+    versions = {past.job.submission_key: past.job.protocol_version for past in rounds}
+    read = (
+        reading.read(row.id, found, versions.get(found.job_key or ""))
+        for row, found in stored
+    )
+    return tuple(found for found in read if isinstance(found, Measurement))
 
 
 def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
@@ -205,10 +265,12 @@ def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
 
 
 def objects_of(books: Books, campaign_id: str) -> tuple[str, ...]:
-    """Return the digests of the objects that a campaign was opened with."""
+    """Return the digests of the objects that a campaign was opened or amended with."""
     opening = read_opening(books, campaign_id)
-    named = (opening.pool_object, opening.table_object, opening.labels_object)
-    return tuple(digest for digest in named if digest is not None)
+    named = {opening.pool_object, opening.table_object, opening.labels_object}
+    for amendment in amendments_of(books, campaign_id):
+        named |= {amendment.pool_object, amendment.labels_object}
+    return tuple(sorted(digest for digest in named if digest is not None))
 
 
 def pool_bytes(pool: Questions) -> bytes:
@@ -222,5 +284,6 @@ def _pool_of(data: bytes, protocol_json: bytes) -> Questions:
     return questions_from(protocol, json.loads(data))
 
 
-def _read_pool(books: Books, protocol: Protocol, opening: Opening) -> Questions:
+def read_pool(books: Books, protocol: Protocol, opening: Opening) -> Questions:
+    """Return the candidates that a campaign was opened or amended with."""
     return _pool_of(books.objects.get(opening.pool_object), protocol.canonical_json())

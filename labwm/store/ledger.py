@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from labwm import settings
 from labwm.schema import (
     CampaignSpec,
+    Conditions,
     Measurement,
     ModelCard,
     Origin,
@@ -22,6 +23,7 @@ from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
 from labwm.store.migrate import make_ready
 from labwm.store.opening import open_campaign, store_protocol
+from labwm.store.tracing import Tracer
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
     BatchView,
@@ -256,6 +258,38 @@ class Ledger:
         with self._reading() as connection:
             return queries.current_measurements(connection, campaign_id)
 
+    def counting(
+        self, campaign_id: str
+    ) -> tuple[int, tuple[tuple[Revision, Measurement], ...]]:
+        """Return the last event's number and what counts then, seen in one moment.
+
+        In the order of `measurements`.
+        """
+        with self._reading() as connection:
+            return queries.counting(connection, campaign_id)
+
+    def observations_named(
+        self, campaign_id: str, prefix: str
+    ) -> tuple[tuple[Revision, Measurement], ...]:
+        """Return the observations whose digest begins so, at most three of them."""
+        with self._reading() as connection:
+            return queries.observations_named(connection, [campaign_id], prefix)
+
+    def highest_revision(self, campaign_id: str, observation_id: str) -> int:
+        """Return the largest revision number of an observation's slot."""
+        with self._reading() as connection:
+            return queries.highest_revision(connection, campaign_id, observation_id)
+
+    def next_replicate(self, campaign_id: str, conditions: Conditions) -> int:
+        """Return the replicate number of the next result without a job."""
+        with self._reading() as connection:
+            return queries.next_replicate(connection, campaign_id, conditions)
+
+    def retracted_slots(self, campaign_id: str) -> frozenset[str]:
+        """Return the slots (`job/well/replicate`) that are retracted now."""
+        with self._reading() as connection:
+            return observations.retracted_slots(connection, campaign_id)
+
     def revisions(self, campaign_id: str) -> tuple[tuple[Revision, Measurement], ...]:
         """Return every observation ever stored, superseded ones too, by slot."""
         with self._reading() as connection:
@@ -270,6 +304,12 @@ class Ledger:
         """Return the identity of the measurements that count."""
         with self._reading() as connection:
             return observations.dataset_sha256(connection, campaign_id)
+
+    @contextmanager
+    def tracing(self) -> Iterator[Tracer]:
+        """Follow what is stored from one thing to the next, as one moment saw it."""
+        with self._reading() as connection:
+            yield Tracer(connection)
 
     def verify(self, campaign_id: str) -> Verified:
         """Fold the chain again and compare everything; see `verify.verify_campaign`.

@@ -64,3 +64,16 @@ def asking(kettle: Path) -> CampaignSpec:
         data=str(kettle / "kettle.csv"),
         budget=8,
     )
+
+
+@pytest.fixture
+def by_hand(kettle: Path, monkeypatch: pytest.MonkeyPatch) -> CampaignSpec:
+    """A campaign whose experiments people do, on a pool that is quickly drawn."""
+    monkeypatch.setattr("labwm.campaign.opening.POOL_LIMIT", 1000)
+    path = kettle / "kettle.yaml"
+    adapter = "{adapter: folder, settings: {settle_seconds: 0}, batch_size: 4}"
+    text = path.read_text().replace("{adapter: replay, batch_size: 4}", adapter)
+    path.write_text(text)
+    return CampaignSpec(
+        name="by-hand", protocol=str(path), budget=8, seed=3, policy="random"
+    )
