@@ -8,8 +8,8 @@ from labwm.campaign.access import (
     revoke_key,
 )
 from labwm.campaign.advance import advance, open_ids
-from labwm.campaign.amending import amend, amendments
 from labwm.campaign.agents import predict, suggest
+from labwm.campaign.amending import amend, amendments
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
@@ -19,16 +19,17 @@ from labwm.campaign.database import (
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
+from labwm.campaign.late import awaited_ids
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, review, review_note
+from labwm.campaign.status import list_campaigns, measurements, status
+from labwm.campaign.steering import close, pause, resume
 from labwm.campaign.tracing import trace
 from labwm.campaign.typed_results import typed_values
-from labwm.campaign.steering import close, pause, resume
-from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
     "LOCAL_PERSON",
@@ -38,6 +39,7 @@ __all__ = [
     "amend",
     "amendments",
     "authenticate",
+    "awaited_ids",
     "backup_database",
     "calibrations",
     "check_lab",

@@ -7,6 +7,7 @@ from labwm.campaign import approval, dispatch, learning, rounds
 from labwm.campaign.amendments import amendments_of
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.late import take_in_late
 from labwm.campaign.lease import Lease, held
 from labwm.campaign.situation import Situation, read_opening, read_situation
 from labwm.errors import ConflictError, InDoubtError
@@ -85,8 +86,8 @@ def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome
 def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
     state = store.ledger.campaign(situation.campaign_id).state
     if state is not CampaignState.OPEN:
-        late = dispatch.take_in_late(store, lease, situation, say=say)
-        came = f"; {late} late or corrected results were taken in" if late else ""
+        n_late = take_in_late(store, lease, situation, say=say)
+        came = f"; {n_late} late or corrected results were taken in" if n_late else ""
         if state is CampaignState.STOPPED:
             return f"paused{came}", WaitsFor.PERSON, True
         return _finish(store, lease, f"the campaign is closed{came}")

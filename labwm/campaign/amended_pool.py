@@ -12,6 +12,7 @@ from labwm.space.membership import contains
 from labwm.space.questions import Questions
 from labwm.space.space import with_levels
 
+
 @dataclass(frozen=True)
 class Pool:
     """The candidates that an amended campaign chooses among."""
@@ -63,8 +64,8 @@ def _rows_left(books: Books, situation: Situation, protocol: Protocol) -> Questi
     if begun.condition_names != protocol.condition_names:
         raise ConflictError(
             f"The lab {first.lab!r} plays a table with the conditions "
-            f"{list(begun.condition_names)}; got {list(protocol.condition_names)}. Open "
-            "a new campaign on another table."
+            f"{list(begun.condition_names)}; got {list(protocol.condition_names)}. "
+            "Open a new campaign on another table."
         )
     whole = read_pool(books, begun, first)
     rows = whole.rows()

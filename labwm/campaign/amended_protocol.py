@@ -21,6 +21,7 @@ from labwm.schema import (
     Protocol,
     SetObjectives,
 )
+from labwm.schema.amendment import Change
 from labwm.schema.record import Scalar
 
 Labels = Mapping[str, Mapping[str, str]]
@@ -54,14 +55,8 @@ def amended_protocol(
     for change in request.changes:
         if isinstance(change, NewVersion):
             changed = _given(protocol, changed, complete(change.protocol))
-        elif isinstance(change, DropLevel):
-            changed = _drop(changed, change, labels)
-        elif isinstance(change, AddLevel):
-            changed = _add(changed, change)
-        elif isinstance(change, MoveBounds):
-            changed = _move(changed, change)
-        elif isinstance(change, SetObjectives):
-            changed = _aim(changed, change)
+        else:
+            changed = _changed(changed, change, labels)
     if changed == protocol:
         return protocol
     if changed.version > protocol.version:
@@ -69,6 +64,19 @@ def amended_protocol(
     while is_stored(changed := _with(changed, {"version": changed.version + 1})):
         pass
     return changed
+
+
+def _changed(protocol: Protocol, change: Change, labels: Labels) -> Protocol:
+    """Return the protocol with one change made; the same where it is of results."""
+    if isinstance(change, DropLevel):
+        return _drop(protocol, change, labels)
+    if isinstance(change, AddLevel):
+        return _add(protocol, change)
+    if isinstance(change, MoveBounds):
+        return _move(protocol, change)
+    if isinstance(change, SetObjectives):
+        return _aim(protocol, change)
+    return protocol
 
 
 def _given(present: Protocol, changed: Protocol, given: Protocol) -> Protocol:
@@ -157,9 +165,7 @@ def _is_ban(constraint: object, name: str) -> bool:
     return isinstance(constraint, ExcludeConstraint) and set(constraint.when) == {name}
 
 
-def _excluding(
-    protocol: Protocol, name: str, levels: Sequence[Scalar]
-) -> Protocol:
+def _excluding(protocol: Protocol, name: str, levels: Sequence[Scalar]) -> Protocol:
     kept = [c.model_dump() for c in protocol.constraints if not _is_ban(c, name)]
     ban = [{"kind": "exclude", "when": {name: tuple(levels)}}] if levels else []
     return _with(protocol, {"constraints": kept + ban})

@@ -317,9 +317,7 @@ def void(w: Writer, past: Round, *, why: str) -> None:
     if past.submission is not None:
         key = past.job.submission_key
         w.move_job(key, SubmissionState.CANCELLED, {"reason": why})
-        w.move_wells(
-            key, {well.name: WellState.CANCELLED for well in past.job.wells}
-        )
+        w.move_wells(key, {well.name: WellState.CANCELLED for well in past.job.wells})
     w.move_approval(past.key, ApprovalState.EXPIRED, {"why": why})
     w.event(
         "round.closed", {"round": past.index, "submission_key": past.key, "why": why}

@@ -15,10 +15,10 @@ from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import (
     Situation,
-    read_opening,
     read_situation,
     read_table,
 )
+from labwm.campaign.virtual import virtual_lab_of
 from labwm.errors import ConflictError, InDoubtError, LabError, UnavailableError
 from labwm.labs.folder import FolderLab
 from labwm.labs.lab import ComputingLab, Lab
@@ -77,7 +77,8 @@ def refuse_protocol(situation: Situation, protocol: Protocol) -> None:
         build_lab(lab, protocol=protocol, folder=settings.lab_folder(lab))
 
 
-def _capabilities(lab: str) -> Capabilities:
+def capabilities(lab: str) -> Capabilities:
+    """Return what a lab can do; NotFoundError if no lab has this name."""
     # The virtual lab is a spool in a room above the registry.
     return CAPABILITIES if lab == "virtual" else capabilities_of(lab)
 
@@ -88,7 +89,7 @@ def settles_doubt(lab: str) -> bool:
     Raises:
         NotFoundError: If no lab has this name.
     """
-    can = _capabilities(lab)
+    can = capabilities(lab)
     return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
@@ -108,7 +109,7 @@ def lab_of(books: Books, situation: Situation, job: Job | None = None) -> Lab:
         protocol = books.ledger.protocol(job.protocol_name, job.protocol_version)
     table = read_table(books, opening)
     if opening.lab == "virtual":
-        return _virtual_lab(books, situation, protocol, folder)
+        return virtual_lab_of(books, situation, protocol, folder)
     lab = build_lab(opening.lab, protocol=protocol, folder=folder, table=table)
     if isinstance(lab, FolderLab) and situation.amendments:
         lab = replace(lab, versions=_versions(books, situation))
@@ -120,24 +121,6 @@ def _versions(books: Books, situation: Situation) -> tuple[Protocol, ...]:
     names = {(one.before.name, one.before.version) for one in situation.amendments}
     earlier = [books.ledger.protocol(*name) for name in sorted(names)]
     return (*earlier, situation.protocol)
-
-
-def _virtual_lab(
-    books: Books, situation: Situation, protocol: Protocol, folder: Path
-) -> Lab:
-    """Build the virtual lab: its world stays the one that the campaign began with."""
-    from labwm.space.questions import observations_from
-    from labwm.virtual_lab import build_virtual_lab
-
-    first = read_opening(books, situation.campaign_id)
-    begun = books.ledger.protocol(first.protocol_name, first.protocol_version)
-    lab = build_virtual_lab(
-        observations_from(begun, read_table(books, first)),
-        begun,
-        folder=folder,
-        seed=situation.spec.seed,
-    )
-    return replace(lab, protocol_sha256=protocol.digest())
 
 
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
@@ -250,7 +233,7 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
 
         lab.work(progress=progress)
     else:
-        _take_in_late(books, lease, lab, job)
+        take_in_ended(books, lease, lab, job)
     _take_in(books, lease, lab, job)
     state = lab.status(key).state
     if state not in _ENDED and _is_answered(books, key):
@@ -269,29 +252,11 @@ def _is_answered(books: Books, key: str) -> bool:
     return WellState.PLANNED not in books.ledger.well_states(key).values()
 
 
-def take_in_late(
-    books: Books, lease: Lease, situation: Situation, *, say: Say
-) -> int:
-    """Take in what came after the last round; return the number of new results.
+def take_in_ended(books: Books, lease: Lease, lab: Lab, now: Job | None = None) -> int:
+    """Take in what a lab says of earlier jobs: late, corrected, cancelled.
 
-    A lab that computes has said everything when its job ended.
+    Returns the number of new results.
     """
-    if _capabilities(situation.opening.lab).computes:
-        return 0
-    try:
-        lab = lab_of(books, situation)
-        n_new = _take_in_late(books, lease, lab, None)
-    except (UnavailableError, LabError) as error:
-        say(f"late results: {error}")
-        return 0
-    if n_new:
-        with lease.write(books) as w:
-            w.event("results.late", {"n_new": n_new})
-    return n_new
-
-
-def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job | None) -> int:
-    """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
     n_new = 0
     for past in books.ledger.jobs(lease.campaign_id, states=ENDED):
         key = past.job.submission_key
@@ -388,7 +353,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = _capabilities(name)
+    can = capabilities(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()

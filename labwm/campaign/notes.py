@@ -51,8 +51,8 @@ def _head(now: CampaignStatus) -> list[str]:
         f"Campaign **{row.campaign_id}** · {row.protocol} · lab {row.lab} · "
         f"{row.waits_for.value}",
         "",
-        f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} failed, "
-        f"{row.n_pending} pending. [Open the campaign]({now.link})",
+        f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} "
+        f"failed, {row.n_pending} pending. [Open the campaign]({now.link})",
         "",
     ]
 

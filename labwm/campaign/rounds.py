@@ -98,7 +98,9 @@ def _store_plan(
 ) -> list[Proposal]:
     if chosen is None:
         return []
-    model_sha256 = w.add_model_card(chosen.card, as_of=situation.as_of) if chosen.card else None
+    model_sha256 = (
+        w.add_model_card(chosen.card, as_of=situation.as_of) if chosen.card else None
+    )
     stored: list[Proposal] = []
     for rank, choice in enumerate(chosen.choices):
         name = f"{situation.campaign_id}-r{situation.round:03d}-p{rank:03d}"
@@ -183,9 +185,7 @@ def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
     """
     voided = voided_by(situation.amendments)
     past = [
-        one
-        for one in rounds_of(store, situation.campaign_id)
-        if one.key not in voided
+        one for one in rounds_of(store, situation.campaign_id) if one.key not in voided
     ]
     gone = {proposal_id for one in past for proposal_id in one.proposal_ids}
     gone |= withdrawn_by(situation.amendments)

@@ -75,6 +75,8 @@ class Situation:
     """Every result that counts, as it was stored."""
     measurements: tuple[Measurement, ...]
     """Those that the present version can read, in its terms: what models learn."""
+    read_ids: tuple[str, ...]
+    """Digests under which `measurements` are stored."""
     counts: Counts
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
@@ -225,6 +227,7 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         voided=voided_by(amendments),
     )
     reading = Reading(amendments, protocol)
+    readable = _readable(reading, rounds, stored)
     return Situation(
         campaign_id=campaign_id,
         opening=opening,
@@ -232,7 +235,8 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         amendments=amendments,
         as_of=as_of,
         results=results,
-        measurements=_readable(reading, rounds, stored) if amendments else results,
+        measurements=tuple(readable.values()),
+        read_ids=tuple(readable),
         counts=counts,
         avoided=list(counts.avoided),
         round=len(rounds),
@@ -246,14 +250,16 @@ def _readable(
     reading: Reading,
     rounds: Sequence[Round],
     stored: Sequence[tuple[Revision, Measurement]],
-) -> tuple[Measurement, ...]:
+) -> dict[str, Measurement]:
     """Return the results that the present version can read, in its terms."""
+    if not reading.amendments:
+        return {row.id: found for row, found in stored}
     versions = {past.job.submission_key: past.job.protocol_version for past in rounds}
-    read = (
-        reading.read(row.id, found, versions.get(found.job_key or ""))
+    read = {
+        row.id: reading.read(row.id, found, versions.get(found.job_key or ""))
         for row, found in stored
-    )
-    return tuple(found for found in read if isinstance(found, Measurement))
+    }
+    return {id_: one for id_, one in read.items() if isinstance(one, Measurement)}
 
 
 def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:

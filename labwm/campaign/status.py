@@ -67,7 +67,10 @@ def measurements(
 def waits_for(store: Books, situation: Situation) -> WaitsFor:
     """Say what a campaign waits for, without moving it."""
     state = store.ledger.campaign(situation.campaign_id).state
-    idle = {CampaignState.OPEN: WaitsFor.NOTHING, CampaignState.STOPPED: WaitsFor.PERSON}
+    idle = {
+        CampaignState.OPEN: WaitsFor.NOTHING,
+        CampaignState.STOPPED: WaitsFor.PERSON,
+    }
     past = rounds_of(store, situation.campaign_id)
     if not past or past[-1].is_closed:
         return idle.get(state, WaitsFor.DONE)

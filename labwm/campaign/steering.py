@@ -38,6 +38,7 @@ def resume(
         ForbiddenError, NotFoundError: As for `pause`.
         ConflictError: If it is not paused.
     """
+    require(principal, Scope.APPROVE)
     state = books().ledger.campaign(request.campaign_id).state
     if state is not CampaignState.STOPPED:
         raise ConflictError(

@@ -86,9 +86,7 @@ class Trail:
             if state in {"drafted", "awaiting"}:
                 continue
             kept = ("content_sha256", "rule", "written_in", "note", "why")
-            says: Says = {
-                name: str(detail[name]) for name in kept if detail.get(name)
-            }
+            says: Says = {name: str(detail[name]) for name in kept if detail.get(name)}
             says |= {"by": str(detail.get("by") or actor), "at": at}
             if detail.get("auto_approved"):
                 says["by"] = "the protocol's written policy"
@@ -126,9 +124,7 @@ class Trail:
             for kept in self.tracer.retractions(self.campaign_id, slot)
         ]
         parts = (self.raw(one.raw_sha256), *said, *self._typed(name))
-        return TraceNode(
-            kind="result", id=name, says=says | _when(found), parts=parts
-        )
+        return TraceNode(kind="result", id=name, says=says | _when(found), parts=parts)
 
     def raw(self, sha256: str | None) -> TraceNode:
         """Return the raw bytes of a result, and whether they are there."""

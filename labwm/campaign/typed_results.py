@@ -31,10 +31,11 @@ from labwm.schema import (
 )
 from labwm.space.membership import on_levels
 from labwm.space.questions import questions_from
-from labwm.store import Writer
+from labwm.store import Revision, Writer
 
 Typed = OwnResult | CorrectResult | RetractResult
 _SHOWN: Final = 12
+_SHORTEST: Final = 8
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def _own(desk: Desk, change: OwnResult, n_of: dict[str, int]) -> Entry:
         measured_at=change.measured_at,
     )
     if change.instead_of is None:
-        number = desk.books.ledger.next_replicate(desk.situation.campaign_id, conditions)
+        number = desk.books.ledger.next_replicate(
+            desk.situation.campaign_id, conditions
+        )
         key = str(sorted(conditions.items()))
         number += n_of.get(key, 0)
         n_of[key] = n_of.get(key, 0) + 1
@@ -142,9 +145,7 @@ def _own(desk: Desk, change: OwnResult, n_of: dict[str, int]) -> Entry:
         )
         what = f"done instead of {well.proposal_id} in {past.job.submission_key}"
         what += f"/{well.name}"
-    taken = TakenIn(
-        observation_id=measurement.digest(), what=what, terms=desk.n_terms
-    )
+    taken = TakenIn(observation_id=measurement.digest(), what=what, terms=desk.n_terms)
     return Entry(taken, lambda w: w.add_observations([measurement]))
 
 
@@ -210,12 +211,13 @@ def _retract(desk: Desk, change: RetractResult) -> Entry:
 def _stored(desk: Desk, prefix: str) -> tuple[str, Measurement, bool]:
     """Return what counts now, or counted last, under a digest; and is it retracted?"""
     campaign_id = desk.situation.campaign_id
-    found = desk.books.ledger.observations_named(campaign_id, prefix)
+    found = _named(desk, prefix)
     if len(found) != 1:
-        met = f"{len(found)} results begin so" if found else "no result begins so"
+        met = f"{len(found)} results have it" if found else "no result has it"
         raise NotFoundError(
-            f"A result is named by its digest or the first 8 letters of it or more; of "
-            f"{prefix!r} {met} in {campaign_id!r}. Find it with `labwm trace`."
+            "A result is named by its digest (8 letters of it do), by its well "
+            f"JOB/WELL or by its proposal; of {prefix[:80]!r}: {met} in "
+            f"{campaign_id!r}. Find it with `labwm trace`."
         )
     ((row, measurement),) = found
     retracted = desk.books.ledger.retracted_slots(campaign_id)
@@ -226,6 +228,20 @@ def _stored(desk: Desk, prefix: str) -> tuple[str, Measurement, bool]:
             f"instead of {row.id[:_SHOWN]}. Look at `labwm trace {row.id[:_SHOWN]}`."
         )
     return row.id, measurement, is_retracted
+
+
+def _named(desk: Desk, name: str) -> Sequence[tuple[Revision, Measurement]]:
+    """Return the results of a name; of a well or proposal what counts, or counted."""
+    ledger, campaign_id = desk.books.ledger, desk.situation.campaign_id
+    if set(name) <= set("0123456789abcdef") and len(name) >= _SHORTEST:
+        return ledger.observations_named(campaign_id, name)
+    places = [
+        (past.job.submission_key, well.name)
+        for past in desk.rounds
+        for well in past.job.wells
+        if name in {f"{past.job.submission_key}/{well.name}", well.proposal_id}
+    ]
+    return [one for place in places for one in ledger.last_of_well(campaign_id, *place)]
 
 
 def _well(desk: Desk, name: str) -> tuple[Round, Well]:
@@ -241,9 +257,9 @@ def _well(desk: Desk, name: str) -> tuple[Round, Well]:
     if not places:
         known = [p for past in sent for p in past.proposal_ids]
         raise NotFoundError(
-            "What was done differently is a well JOB/WELL or a proposal that a lab has; "
-            f"got {name!r}. {suggest(name, known)} For an experiment outside any batch "
-            "leave it out."
+            "What was done differently is a well JOB/WELL or a proposal that a lab "
+            f"has; got {name!r}. {suggest(name, known)} For an experiment outside any "
+            "batch leave it out."
         )
     free = [
         (past, well)

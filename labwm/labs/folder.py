@@ -60,7 +60,7 @@ class FolderLab:
     settle_seconds: float = SETTLE_SECONDS
     name: str = "folder"
     versions: tuple[Protocol, ...] = ()
-    """Versions of the protocol that earlier jobs follow; `protocol` needs no mention."""
+    """Versions of the protocol that earlier jobs follow, besides `protocol`."""
 
     def __post_init__(self) -> None:
         """Refuse a protocol that no worklist can hold."""

@@ -90,8 +90,9 @@ class CorrectResult(Record):
     """Other values of a stored result; the old ones are kept as an earlier revision."""
 
     kind: Literal["correct"] = "correct"
-    observation: str = Field(min_length=8, max_length=64)
-    """Digest of the result that counts now, or its first 8 letters or more."""
+    observation: str = Field(min_length=3, max_length=200)
+    """The result that counts now: its digest or the first 8 letters of it or more; or
+    the well `JOB/WELL` or the proposal that it is of, where it is the only one."""
     readouts: dict[str, Value] = {}
     """Those that change; the others stay."""
     conditions: Conditions = {}
@@ -110,8 +111,9 @@ class RetractResult(Record):
     """A stored result that must not count; it is kept and marked."""
 
     kind: Literal["retract"] = "retract"
-    observation: str = Field(min_length=8, max_length=64)
-    """Digest of the result that counts now, or its first 8 letters or more."""
+    observation: str = Field(min_length=3, max_length=200)
+    """The result that counts now: its digest or the first 8 letters of it or more; or
+    the well `JOB/WELL` or the proposal that it is of, where it is the only one."""
 
 
 Change = Annotated[

@@ -187,9 +187,7 @@ JOBS: Final = Content(
 RETRACTIONS: Final = Content(
     "retracted", tables.retractions, Retraction, "id", _retraction
 )
-TRAININGS: Final = Content(
-    "trained", tables.trainings, Training, "model_id", _training
-)
+TRAININGS: Final = Content("trained", tables.trainings, Training, "model_id", _training)
 CONTENTS: Final = (
     PREDICTIONS,
     PROPOSALS,

@@ -17,7 +17,14 @@ from labwm.schema import (
     Protocol,
     StoredPrediction,
 )
-from labwm.store import datasets, leases, observations, principals, queries
+from labwm.store import (
+    datasets,
+    leases,
+    observations,
+    principals,
+    queries,
+    result_queries,
+)
 from labwm.store.chain import Author, Json, utc_now
 from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
@@ -266,24 +273,35 @@ class Ledger:
         In the order of `measurements`.
         """
         with self._reading() as connection:
-            return queries.counting(connection, campaign_id)
+            return result_queries.counting(connection, campaign_id)
 
     def observations_named(
         self, campaign_id: str, prefix: str
     ) -> tuple[tuple[Revision, Measurement], ...]:
         """Return the observations whose digest begins so, at most three of them."""
         with self._reading() as connection:
-            return queries.observations_named(connection, [campaign_id], prefix)
+            return result_queries.observations_named(connection, [campaign_id], prefix)
+
+    def last_of_well(
+        self, campaign_id: str, submission_key: str, well: str
+    ) -> tuple[tuple[Revision, Measurement], ...]:
+        """Return the last revision of each replicate of a well, counting or not."""
+        with self._reading() as connection:
+            return result_queries.last_of_well(
+                connection, campaign_id, submission_key, well
+            )
 
     def highest_revision(self, campaign_id: str, observation_id: str) -> int:
         """Return the largest revision number of an observation's slot."""
         with self._reading() as connection:
-            return queries.highest_revision(connection, campaign_id, observation_id)
+            return result_queries.highest_revision(
+                connection, campaign_id, observation_id
+            )
 
     def next_replicate(self, campaign_id: str, conditions: Conditions) -> int:
         """Return the replicate number of the next result without a job."""
         with self._reading() as connection:
-            return queries.next_replicate(connection, campaign_id, conditions)
+            return result_queries.next_replicate(connection, campaign_id, conditions)
 
     def retracted_slots(self, campaign_id: str) -> frozenset[str]:
         """Return the slots (`job/well/replicate`) that are retracted now."""

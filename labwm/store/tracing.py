@@ -107,7 +107,9 @@ class Tracer:
             proposals.c.campaign_id == campaign_id,
             proposals.c.prediction_id == prediction_id,
         )
-        return list(self.connection.scalars(query.order_by(proposals.c.id).limit(limit)))
+        return list(
+            self.connection.scalars(query.order_by(proposals.c.id).limit(limit))
+        )
 
     def wells_of(self, proposal_id: str) -> list[tuple[str, str]]:
         """Return job and well of each place of a proposal."""
@@ -165,7 +167,7 @@ class Tracer:
         return self._stored(observations, campaign_id, name, Measurement)
 
     def results_at(self, key: str, well: str) -> list[str]:
-        """Return every result of a well, superseded ones too, the first stored first."""
+        """Return every result of a well, superseded ones too, as they were stored."""
         query = (
             select(observations.c.id)
             .where(observations.c.job_key == key, observations.c.well == well)
@@ -248,9 +250,7 @@ class Tracer:
         )
         return self.connection.execute(query).first() is not None
 
-    def models_of(
-        self, campaign_id: str, span: tuple[int, int | None]
-    ) -> list[str]:
+    def models_of(self, campaign_id: str, span: tuple[int, int | None]) -> list[str]:
         """Return the models fitted to what counted within a span of events."""
         start, end = span
         as_of = func.coalesce(trainings.c.as_of, model_cards.c.event_seq)

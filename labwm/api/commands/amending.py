@@ -70,8 +70,10 @@ def amend(  # noqa: PLR0913 one argument per flag
         *([_version(protocol, carry)] if protocol else []),
         *({"kind": "drop", "parameter": p, "level": _scalar(v)} for p, v in _of(drop)),
         *({"kind": "add", "parameter": p, "level": _scalar(v)} for p, v in _of(add)),
-        *({"kind": "bounds", "parameter": p, "bounds": _span(v)} for p, v in _of(bounds)),
-        *([{"kind": "objectives", "objectives": _aims(objective)}] if objective else []),
+        *({"kind": "bounds", "parameter": p, "bounds": _span(v)}
+          for p, v in _of(bounds)),
+        *([{"kind": "objectives", "objectives": _aims(objective)}]
+          if objective else []),
         *(one | {"readouts": values(_texts(one))} for one in _results(result)),
         *({"kind": "correct", "observation": o, "readouts": values(dict([pair]))}
           for o, pair in _corrections(correct)),
@@ -267,6 +269,4 @@ def _yaml(path: Path) -> Any:
             f"A file can be read; {path}: {error.strerror}. Check the path."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            f"{path} is YAML or JSON; {error}. Mend it."
-        ) from error
+        raise InvalidInputError(f"{path} is YAML or JSON; {error}. Mend it.") from error

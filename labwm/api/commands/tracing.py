@@ -9,7 +9,11 @@ from labwm.schema import TraceNode, TraceRequest
 
 
 def trace(
-    name: str, *, campaign: str | None = None, limit: int | None = None, json: Json = None
+    name: str,
+    *,
+    campaign: str | None = None,
+    limit: int | None = None,
+    json: Json = None,
 ) -> None:
     """Say where something comes from, down to raw bytes, and what rests on it.
 
@@ -41,7 +45,9 @@ def _tree(title: str, node: TraceNode) -> Tree:
 
 def _grow(tree: Tree, node: TraceNode) -> None:
     said = ", ".join(
-        f"{name} {_short(value)}" for name, value in node.says.items() if value is not None
+        f"{name} {_short(value)}"
+        for name, value in node.says.items()
+        if value is not None
     )
     head = f"[bold]{escape(node.kind)}[/bold] {escape(node.id)}"
     branch = tree.add(f"{head}\n[dim]{escape(said)}[/dim]" if said else head)

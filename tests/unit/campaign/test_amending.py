@@ -105,9 +105,7 @@ def test_a_bound_moved_withdraws_what_lies_outside(by_hand: CampaignSpec):
     waiting = campaign.status(name).batches[-1]
     volumes = {p.id: p.candidate.conditions["volume"] for p in waiting.proposals}
     most = sorted(volumes.values())[1]
-    made = amend(
-        name, {"kind": "bounds", "parameter": "volume", "bounds": [0.2, most]}
-    )
+    made = amend(name, {"kind": "bounds", "parameter": "volume", "bounds": [0.2, most]})
     outside = {p for p, volume in volumes.items() if volume > most}
     assert {item.id for item in made.withdrawn} == outside
     assert set(made.queued_again) == set(volumes) - outside
@@ -173,9 +171,7 @@ def test_a_new_version_carries_results_by_the_declared_mapping(by_hand, kettle):
     assert "no condition ['lid']" in bare.not_carried[0].why
 
     carrying = {"renamed": {"lid": "cover"}, "filled": {"salt": 0.0}}
-    made = amend(
-        name, {"kind": "protocol", "protocol": new, "carrying": carrying}
-    )
+    made = amend(name, {"kind": "protocol", "protocol": new, "carrying": carrying})
     assert (made.n_carried, made.not_carried) == (4, ())
     assert len(made.withdrawn) == 4
     assert "terms of the version before" in made.withdrawn[0].why
@@ -279,9 +275,7 @@ def test_recommended_a_did_b(by_hand: CampaignSpec):
     assert (done.well, done.proposal_id) == ("003", None)
     fill_in(name)
     assert move(name).waits_for is WaitsFor.APPROVAL
-    (still,) = [
-        m for m in campaign.measurements(name).measurements if m.well == "003"
-    ]
+    (still,) = [m for m in campaign.measurements(name).measurements if m.well == "003"]
     assert still.conditions == OWN
     campaign.verify_database()
 
@@ -428,6 +422,7 @@ def test_the_same_request_again_changes_nothing(by_hand: CampaignSpec):
             "has a target",
         ),
         ({"kind": "retract", "observation": "0" * 64}, NotFoundError, "no result"),
+        ({"kind": "retract", "observation": "boil-r9"}, NotFoundError, "no result"),
         (
             {
                 "kind": "result",

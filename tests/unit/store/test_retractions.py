@@ -94,9 +94,7 @@ def test_going_back_is_refused_where_something_is_retracted(
     assert ledger.measurements(campaign) == ()
 
 
-def test_going_back_and_coming_again_loses_nothing(
-    ledger: Ledger, campaign, sent: Job
-):
+def test_going_back_and_coming_again_loses_nothing(ledger: Ledger, campaign, sent: Job):
     with ledger.visit(campaign, actor="ada") as w:
         w.add_model_card(CARD, as_of=0)
         w.add_predictions([prediction("x")])
