@@ -1,6 +1,7 @@
 """What every test may ask for; see `docs/testing.md` for the kinds and budgets."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ def skip_or_fail(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"under CI=true this must not be absent: {reason}")
     pytest.skip(reason)
+
+
+def pytest_configure() -> None:
+    """Let children hear Ctrl-C, also where the shell that started us ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from labwm.errors import LabwmError
 from labwm.schema import Problem, Record
+from labwm.schema.broken_rules import rule_of
 
 TYPE = "urn:labwm:error:"
 """Problem types are names, not addresses: `docs/errors.md` explains each code."""
@@ -66,7 +67,7 @@ def invalid_body(errors: Iterable[Any]) -> InvalidBody:
         errors: `ValidationError.errors()`, with locations that start with the part of
             the request (`body`, `path`, `query`).
     """
-    broken = tuple(_broken(error["loc"], error["msg"]) for error in errors)
+    broken = tuple(_broken(error["loc"], rule_of(error)) for error in errors)
     first = f"{broken[0].pointer or 'the body'}: {broken[0].detail}" if broken else ""
     more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
     base = problem(422, f"{first}{more}", "invalid-input")
@@ -88,7 +89,7 @@ def as_text(error: LabwmError | ValidationError) -> str:
     """Return an error in words that name every broken rule, for terminals and tools."""
     if isinstance(error, LabwmError):
         return f"{error.code}: {error}"
-    lines = [_broken(("body", *e["loc"]), e["msg"]) for e in error.errors()]
+    lines = [_broken(("body", *e["loc"]), rule_of(e)) for e in error.errors()]
     return "invalid-input: " + "; ".join(f"{b.pointer}: {b.detail}" for b in lines)
 
 
@@ -98,8 +99,7 @@ def _broken(place: Sequence[int | str], message: str) -> Broken:
     pointer = "".join(f"/{step}" for step in steps)
     if where != "body":
         pointer = f"{where} {'.'.join(steps)}"
-    detail = message.removeprefix("Value error, ")
-    return Broken(pointer=_printable(pointer), detail=_printable(detail))
+    return Broken(pointer=_printable(pointer), detail=_printable(message))
 
 
 def _escaped(step: str) -> str:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from labwm.errors import ProtocolError, UnavailableError, suggest
+from labwm.schema.broken_rules import rule_of
 from labwm.schema.protocol import Protocol
 
 
@@ -91,14 +92,14 @@ def _explain(error: ValidationError, root: yaml.Node, source: str) -> str:
     for problem in error.errors():
         place = [part for part in problem["loc"] if not _is_union_tag(part)]
         dotted = ".".join(str(part) for part in place) or "protocol"
-        message = problem["msg"].removeprefix("Value error, ")
+        message = rule_of(problem)
         if problem["type"] == "extra_forbidden":
             known = _known_keys(root, place)
             message = f"unknown key {place[-1]!r}. {suggest(str(place[-1]), known)}"
         elif problem["type"] != "value_error" and not isinstance(
             problem["input"], dict | list
         ):
-            message = f"{message}; got {problem['input']!r}"
+            message = f"{message}; got {problem['input']!r}."
         lines.append(f"{source}:{_line_of(root, place)}: {dotted}: {message}")
     return "\n".join(lines)
 

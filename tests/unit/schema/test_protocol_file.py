@@ -46,7 +46,7 @@ def test_a_good_file_is_read():
         ("goal: maximise", "goal: match", 15, "`target`"),
         ("readout: yield, goal", "readout: yeild, goal", 1, "yeild"),
         ("duration: 30 min", "duration: half", 17, "30 min"),
-        ("amount: 20", "amount: -20", 17, "greater than or equal to 0"),
+        ("amount: 20", "amount: -20", 17, "this must be 0 or more"),
         ("{base: [KOAc]}", "{bose: [KOAc]}", 1, "bose"),
         ("version: 1", "version: one", 2, "'one'"),
         ("version: 1", "verson: 1", 2, "Did you mean 'version'"),
