@@ -108,22 +108,45 @@ def _drop(protocol: Protocol, change: DropLevel, labels: Labels) -> Protocol:
 
 def _add(protocol: Protocol, change: AddLevel) -> Protocol:
     parameter = _levelled(protocol, change.parameter)
+    level = _typed(parameter, change.level)
     gone = excluded_levels(protocol, parameter.name)
-    if change.level in gone:
-        left = tuple(level for level in gone if level != change.level)
+    if level in gone:
+        left = tuple(other for other in gone if other != level)
         return _excluding(protocol, parameter.name, left)
     known = _levels(parameter)
-    if change.level in known:
+    if level in known or _is_known_molecule(parameter, str(level)):
         raise InvalidInputError(
-            f"A level is added once; {parameter.name!r} has {change.level!r}. Leave it "
-            "out."
+            f"A level is added once; {parameter.name!r} has {level!r}. Leave it out."
         )
     field = "smiles" if isinstance(parameter, MoleculeParameter) else "levels"
-    if field == "smiles":
-        from labwm.chem.molecule import canonical
+    return _with_parameter(protocol, parameter, {field: (*known, level)})
 
-        canonical(str(change.level))  # raises MoleculeError for what is no molecule
-    return _with_parameter(protocol, parameter, {field: (*known, change.level)})
+
+def _is_known_molecule(parameter: Levelled, smiles: str) -> bool:
+    """Is it one of the molecules, written in another way?
+
+    Raises:
+        MoleculeError: If it is no molecule.
+    """
+    if not isinstance(parameter, MoleculeParameter):
+        return False
+    from labwm.chem.molecule import canonical, is_valid
+
+    wanted = canonical(smiles)
+    known = parameter.smiles or ()
+    return any(canonical(one) == wanted for one in known if is_valid(one))
+
+
+def _typed(parameter: Levelled, level: Scalar) -> Scalar:
+    """Return a level as the parameter holds levels: a number, or text."""
+    if not isinstance(parameter, DiscreteParameter):
+        return level if isinstance(level, str) else f"{level:g}"
+    try:
+        return float(level)
+    except ValueError:
+        raise InvalidInputError(
+            f"The levels of {parameter.name!r} are numbers; got {level!r}. Write one."
+        ) from None
 
 
 def _move(protocol: Protocol, change: MoveBounds) -> Protocol:
@@ -173,8 +196,8 @@ def _excluding(protocol: Protocol, name: str, levels: Sequence[Scalar]) -> Proto
 
 def _level(parameter: Levelled, wanted: Scalar, labels: Mapping[str, str]) -> Scalar:
     levels = _levels(parameter)
-    if wanted in levels:
-        return wanted
+    if (level := _typed(parameter, wanted)) in levels:
+        return level
     named = [smiles for smiles, label in labels.items() if label == wanted]
     if len(named) == 1:
         return named[0]

@@ -101,6 +101,7 @@ class _Plan:
     protocol: Protocol
     pool: Pool | None
     """None where the candidates stay."""
+    n_candidates: int
     pool_object: str
     labels_object: str
     carrying: Carrying
@@ -150,6 +151,7 @@ def _plan(store: Books, situation: Situation, request: AmendRequest) -> _Plan:
         request=request,
         protocol=after,
         pool=pool,
+        n_candidates=len(pool.questions if pool else situation.pool),
         pool_object=pool_object,
         labels_object=_put_labels(store, situation, request),
         carrying=next(
@@ -213,7 +215,7 @@ def _draft(
         pool_sha256=plan.pool.sha256 if plan.pool else opening.pool_sha256,
         pool_object=plan.pool_object,
         labels_object=plan.labels_object,
-        n_candidates=len(plan.pool.questions if plan.pool else situation.pool),
+        n_candidates=plan.n_candidates,
         n_carried=0,
         not_carried=(),
         voided=tuple(past.key for past in voided),

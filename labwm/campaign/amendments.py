@@ -6,6 +6,7 @@ and are read under the present version by the mappings that each amendment decla
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from labwm.campaign.books import Books
 from labwm.schema import (
@@ -65,11 +66,17 @@ class Reading:
 
     def start_of(self, observation_id: str, version: int | None) -> int:
         """Return how many amendments the conditions of a result already follow."""
-        for amendment in self.amendments:
-            for taken in amendment.results:
-                if taken.observation_id == observation_id:
-                    return taken.terms
-        return self.terms_of(version)
+        terms = self._terms.get(observation_id)
+        return self.terms_of(version) if terms is None else terms
+
+    @cached_property
+    def _terms(self) -> dict[str, int]:
+        """Of each result that people typed: what its conditions already follow."""
+        return {
+            taken.observation_id: taken.terms
+            for amendment in self.amendments
+            for taken in amendment.results
+        }
 
     def terms_of(self, version: int | None) -> int:
         """Return how many amendments a job of this version already follows."""

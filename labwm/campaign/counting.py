@@ -25,6 +25,8 @@ class Counts:
     """Results that people took in beside the batches; they cost no budget."""
     avoided: tuple[Conditions, ...]
     """Conditions that are pending, in doubt, or were rejected."""
+    retracted: tuple[Conditions, ...]
+    """Planned conditions of wells whose results were retracted."""
 
 
 def count(
@@ -48,29 +50,35 @@ def count(
     for result in results:
         place = (result.job_key or "", result.well or "")
         name = result.proposal_id or planned.get(place)
-        if name is None:
+        if result.job_key is None:
             n_own += 1
-        else:
+        elif name is not None:  # a well without a proposal is a control
             failed[name] = failed.get(name, True) and is_failed(result)
-    again = {
-        planned.get((key, well))
-        for key, well, _ in (slot.rsplit("/", 2) for slot in retracted)
-    }
+    places = {tuple(slot.rsplit("/", 2)[:2]) for slot in retracted}
+    again = {planned[place] for place in places if place in planned}
     unanswered = [
         (past, well)
         for past in rounds
         if past.key not in voided
         for well in past.job.wells
-        if well.proposal_id not in failed and well.proposal_id not in again
+        if well.proposal_id is not None
+        and well.proposal_id not in failed
+        and well.proposal_id not in again
     ]
     return Counts(
         answered=frozenset(failed),
         failed=frozenset(name for name, has_failed in failed.items() if has_failed),
         pending=frozenset(
-            str(well.proposal_id) for past, well in unanswered if not past.is_closed
+            well.proposal_id for past, well in unanswered if not past.is_closed
         ),
         n_own=n_own,
         avoided=tuple(well.conditions for _, well in unanswered),
+        retracted=tuple(
+            well.conditions
+            for past in rounds
+            for well in past.job.wells
+            if (past.job.submission_key, well.name) in places
+        ),
     )
 
 
@@ -79,10 +87,11 @@ def is_failed(measurement: Measurement) -> bool:
     return all(v.status is Status.FAILED for v in measurement.readouts.values())
 
 
-def _planned(rounds: Sequence[Round]) -> dict[tuple[str, str], str]:
+def _planned(rounds: Sequence[Round]) -> dict[tuple[str, ...], str]:
     """Return the proposal of each well."""
     return {
         (past.job.submission_key, well.name): well.proposal_id
         for past in rounds
         for well in past.job.wells
+        if well.proposal_id is not None
     }

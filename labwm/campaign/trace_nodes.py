@@ -1,10 +1,13 @@
 """Single things as nodes of a trace: what is known of each, in the order to read."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from labwm.campaign.amendments import Reading, amendments_of
+from labwm.campaign.amendments import AMENDED, Reading
 from labwm.campaign.books import Books
+from labwm.errors import IntegrityError, NotFoundError
 from labwm.schema import (
+    Amendment,
     Conditions,
     Job,
     Measurement,
@@ -131,10 +134,23 @@ class Trail:
         if sha256 is None:
             why = "the lab gave no bytes: it computes, or a person typed the result"
             return TraceNode(kind="raw", id="none", says={"why": why})
-        says: Says = {"is_stored": self.books.objects.exists(sha256)}
-        if says["is_stored"]:
-            says["n_bytes"] = len(self.books.objects.get(sha256))
-        return TraceNode(kind="raw", id=sha256, says=says)
+        if sha256 not in self._kept:
+            self._kept[sha256] = self._bytes(sha256)
+        return TraceNode(kind="raw", id=sha256, says=self._kept[sha256])
+
+    @cached_property
+    def _kept(self) -> dict[str, Says]:
+        """What was found of raw bytes: one file often holds many wells."""
+        return {}
+
+    def _bytes(self, sha256: str) -> Says:
+        try:
+            content = self.books.objects.get(sha256)
+        except NotFoundError:
+            return {"is_stored": False}
+        except IntegrityError:
+            return {"is_stored": True, "is_damaged": True}
+        return {"is_stored": True, "n_bytes": len(content)}
 
     def _typed(self, name: str) -> tuple[TraceNode, ...]:
         return tuple(
@@ -147,26 +163,40 @@ class Trail:
                     "reason": amendment.reason,
                 },
             )
-            for amendment in amendments_of(self.books, self.campaign_id)
+            for _, amendment in self._amended
             for taken in amendment.results
             if taken.observation_id == name
         )
 
+    @cached_property
+    def _amended(self) -> list[tuple[int, Amendment]]:
+        """The campaign's amendments, each with the number of its event."""
+        ledger = self.books.ledger
+        return [
+            (event.seq, Amendment.model_validate(event.body))
+            for event in ledger.events(self.campaign_id, kind=AMENDED)
+        ]
+
+    @cached_property
+    def _readings(self) -> dict[int, Reading]:
+        """How results are read after each number of amendments."""
+        return {}
+
     def could_read(self, name: str, trained: Trained) -> bool:
         """Could a model's version of the protocol read a result?"""
-        events = self.books.ledger.events(self.campaign_id, kind="campaign.amended")
-        before = [event for event in events if event.seq <= trained.as_of]
-        if not before:
+        made = [one for seq, one in self._amended if seq <= trained.as_of]
+        if not made:
             return True
-        amendments = amendments_of(self.books, self.campaign_id)[: len(before)]
-        last = amendments[-1].after
-        protocol = self.books.ledger.protocol(last.name, last.version)
+        if len(made) not in self._readings:
+            last = made[-1].after
+            protocol = self.books.ledger.protocol(last.name, last.version)
+            self._readings[len(made)] = Reading(tuple(made), protocol)
+        reading = self._readings[len(made)]
         found: Measurement = self.tracer.result(self.campaign_id, name).record
         version = None
         if found.job_key is not None:
             version = self.tracer.job(found.job_key).job.protocol_version
-        read = Reading(amendments, protocol).read(name, found, version)
-        return isinstance(read, Measurement)
+        return isinstance(reading.read(name, found, version), Measurement)
 
 
 def conditions_line(conditions: Conditions) -> str:

@@ -68,8 +68,8 @@ def amend(  # noqa: PLR0913 one argument per flag
 
     changes: list[Change] = [
         *([_version(protocol, carry)] if protocol else []),
-        *({"kind": "drop", "parameter": p, "level": _scalar(v)} for p, v in _of(drop)),
-        *({"kind": "add", "parameter": p, "level": _scalar(v)} for p, v in _of(add)),
+        *({"kind": "drop", "parameter": p, "level": v} for p, v in _of(drop)),
+        *({"kind": "add", "parameter": p, "level": v} for p, v in _of(add)),
         *({"kind": "bounds", "parameter": p, "bounds": _span(v)}
           for p, v in _of(bounds)),
         *([{"kind": "objectives", "objectives": _aims(objective)}]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import event
 
 from labwm import campaign
 from labwm.campaign.books import books
@@ -207,3 +208,66 @@ def first_prediction():
     from tests.unit.store.conftest import prediction
 
     return prediction("x")
+
+
+def test_no_trace_reads_a_table_from_end_to_end(learnt: str):
+    """However many results there are: each step goes through an index."""
+    prediction, first = first_modelled(learnt)
+    proposal = campaign.status(learnt).batches[-1].proposals[0]
+    (model, *_) = dict(books().ledger.model_cards(learnt))
+    asked: list[tuple[str, object]] = []
+
+    def listen(connection, cursor, statement, parameters, context, many) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    engine = books().ledger.engine
+    event.listen(engine, "before_cursor_execute", listen)
+    key = first.job_key or ""
+    for name in (
+        *(prediction, proposal.id, key, f"{key}/{first.well}", model),
+        *(first.digest(), first.digest()[:10]),
+    ):
+        trace(name)
+    event.remove(engine, "before_cursor_execute", listen)
+    assert len(asked) > 100
+    scanned: set[str] = set()
+    with engine.connect() as connection:
+        for statement, parameters in asked:
+            plan = connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement}",
+                parameters,  # pyright: ignore[reportArgumentType]
+            )
+            scanned |= {row[3] for row in plan if row[3].startswith("SCAN")}
+    assert {line.split()[1] for line in scanned} <= {"campaigns"}, scanned
+
+
+def test_a_model_of_an_older_ledger_says_what_is_not_recorded(learnt: str):
+    from tests.unit.store.conftest import CARD
+
+    with books().ledger.visit(learnt, actor="ada") as w:
+        name = w.add_model_card(CARD)
+    (model,) = of_kind("model", trace(name).rests_on)
+    assert "not recorded" in str(model.says["fitted_to"])
+
+
+def test_damaged_or_lost_raw_bytes_are_told(spec: CampaignSpec, monkeypatch):
+    from labwm import settings
+
+    campaign.open_campaign(spec.model_copy(update={"policy": "random"}))
+    campaign.advance(spec.name)
+    first = campaign.measurements(spec.name).measurements[0]
+    raw = books().objects.put(b"well,time\n001,12\n")
+    revised = first.model_copy(update={"revision": 1, "raw_sha256": raw})
+    with books().ledger.visit(spec.name, actor="lab") as w:
+        w.add_observations([revised])
+    (node,) = of_kind("raw", trace(revised.digest()).rests_on)
+    assert node.says == {"is_stored": True, "n_bytes": 17}
+    (path,) = [p for p in settings.home().rglob(raw[2:]) if p.is_file()]
+    path.chmod(0o600)
+    path.write_bytes(b"other")
+    (node,) = of_kind("raw", trace(revised.digest()).rests_on)
+    assert node.says == {"is_stored": True, "is_damaged": True}
+    path.unlink()
+    (node,) = of_kind("raw", trace(raw).rests_on)
+    assert node.says == {"is_stored": False}
