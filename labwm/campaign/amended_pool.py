@@ -8,6 +8,7 @@ from labwm.campaign.situation import Situation, read_opening, read_pool
 from labwm.errors import ConflictError, InvalidInputError, SpaceError
 from labwm.schema import Protocol
 from labwm.space.candidates import candidates
+from labwm.space.levels import levels_of
 from labwm.space.membership import contains
 from labwm.space.questions import Questions
 from labwm.space.space import with_levels
@@ -76,11 +77,11 @@ def _rows_left(books: Books, situation: Situation, protocol: Protocol) -> Questi
 
 def _refuse_unplayable(before: Protocol, after: Protocol, table: Questions) -> None:
     """Refuse new levels that no row of the table holds."""
-    for old, new in zip(before.parameters, after.parameters, strict=False):
-        levels = set(getattr(new, "levels", None) or getattr(new, "smiles", None) or ())
-        known = set(getattr(old, "levels", None) or getattr(old, "smiles", None) or ())
-        held = set(table.columns[new.name]) if new.name in table.columns else set()
-        if absent := sorted(map(str, levels - known - held)):
+    pairs = zip(before.chosen_parameters, after.chosen_parameters, strict=False)
+    for old, new in pairs:
+        fresh = set(levels_of(new) or ()) - set(levels_of(old) or ())
+        held = {row.get(new.name) for row in table.rows()} if fresh else set[object]()
+        if absent := sorted(str(level) for level in fresh if level not in held):
             raise InvalidInputError(
                 f"A lab that plays a table has its levels only; no row has "
                 f"{new.name!r} = {absent[0]!r}. Open a campaign on a table with it."

@@ -10,6 +10,7 @@ from labwm.schema import (
     AddLevel,
     AmendRequest,
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     DiscreteParameter,
     DropLevel,
@@ -179,17 +180,19 @@ def excluded_levels(protocol: Protocol, name: str) -> tuple[Scalar, ...]:
     return tuple(
         level
         for constraint in protocol.constraints
-        if _is_ban(constraint, name)
-        for level in constraint.when[name]  # pyright: ignore[reportAttributeAccessIssue]
+        for level in _banned(constraint, name)
     )
 
 
-def _is_ban(constraint: object, name: str) -> bool:
-    return isinstance(constraint, ExcludeConstraint) and set(constraint.when) == {name}
+def _banned(constraint: Constraint, name: str) -> tuple[Scalar, ...]:
+    """Return the levels that a constraint excludes by themselves."""
+    if isinstance(constraint, ExcludeConstraint) and set(constraint.when) == {name}:
+        return constraint.when[name]
+    return ()
 
 
 def _excluding(protocol: Protocol, name: str, levels: Sequence[Scalar]) -> Protocol:
-    kept = [c.model_dump() for c in protocol.constraints if not _is_ban(c, name)]
+    kept = [c.model_dump() for c in protocol.constraints if not _banned(c, name)]
     ban = [{"kind": "exclude", "when": {name: tuple(levels)}}] if levels else []
     return _with(protocol, {"constraints": kept + ban})
 

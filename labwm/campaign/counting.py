@@ -61,7 +61,7 @@ def count(
         for past in rounds
         if past.key not in voided
         for well in past.job.wells
-        if well.proposal_id is not None
+        if well.proposal_id
         and well.proposal_id not in failed
         and well.proposal_id not in again
     ]
@@ -93,5 +93,5 @@ def _planned(rounds: Sequence[Round]) -> dict[tuple[str, ...], str]:
         (past.job.submission_key, well.name): well.proposal_id
         for past in rounds
         for well in past.job.wells
-        if well.proposal_id is not None
+        if well.proposal_id  # a control has none
     }

@@ -16,7 +16,7 @@ from labwm.schema import (
     TraceNode,
     Value,
 )
-from labwm.store.tracing import Tracer, Trained
+from labwm.store.tracing import Stored, Tracer, Trained
 
 Says = dict[str, str | float | int | bool | None]
 
@@ -215,5 +215,5 @@ def _value(value: Value) -> str:
     return f"{sign}{value.value:.6g}"
 
 
-def _when(found: object) -> Says:
-    return {"at": found.at, "by": found.actor}  # pyright: ignore[reportAttributeAccessIssue]
+def _when(found: Stored) -> Says:
+    return {"at": found.at, "by": found.actor}

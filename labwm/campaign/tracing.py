@@ -54,13 +54,14 @@ def _only(found: tuple[Found, ...], request: TraceRequest) -> Found:
             "more letters of the digest of a result, model or raw bytes; nothing is "
             f"called {request.id[:80]!r}. See `labwm campaign status NAME`."
         )
-    if len(found) > 1:
+    first, *others = found
+    if others:
         met = ", ".join(f"{one.kind} {one.id} of {one.campaign_id}" for one in found)
         raise ConflictError(
             f"A trace starts from one thing; {request.id!r} is {met}. Give more of the "
             "digest, or name the campaign."
         )
-    return found[0]
+    return first
 
 
 Both = tuple[TraceNode, tuple[TraceNode, ...]]

@@ -71,6 +71,7 @@ def tell(campaign_id: str) -> None:
         "protocol": found.summary.protocol,
         "approvals": [batch.approval for batch in found.batches],
         "n_own": found.summary.n_own,
+        "n_measured": found.summary.n_measured,
     }
     sys.stdout.write(json.dumps(stands) + "\n")
     sys.stdout.flush()

@@ -239,7 +239,7 @@ def _version(path: Path, carry: Path | None) -> Change:
     from labwm.data.protocols import load_protocol
 
     content = load_protocol(str(path)).model_dump(mode="json")
-    carrying = _yaml(carry) if carry else {}
+    carrying: object = _yaml(carry) if carry else {}
     return {"kind": "protocol", "protocol": content, "carrying": carrying}
 
 
@@ -247,9 +247,9 @@ def _results(path: Path | None) -> list[Change]:
     if path is None:
         return []
     content = _yaml(path)
-    entries = content if isinstance(content, list) else [content]
+    entries: list[Any] = content if isinstance(content, list) else [content]
     for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("readouts"), dict):
+        if not (isinstance(entry, dict) and isinstance(entry.get("readouts"), dict)):
             raise InvalidInputError(
                 f"A result has conditions and readouts; {path} holds {entry!r}. Write "
                 "`- {conditions: {…}, readouts: {…}}`."

@@ -1,6 +1,6 @@
 """Campaigns to amend: on a table that is replayed, and in the hands of people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labwm import campaign, settings
 from labwm.schema import (
@@ -14,7 +14,7 @@ from labwm.schema import (
 from labwm.testing.robot import robot
 
 
-def amend(name: str, *changes: dict[str, object], **fields: object) -> Amendment:
+def amend(name: str, *changes: Mapping[str, object], **fields: object) -> Amendment:
     request = AmendRequest.model_validate(
         {"campaign_id": name, "reason": "it had to be", "changes": changes} | fields
     )
