@@ -103,3 +103,30 @@ def test_the_command_line_corrects_and_retracts(desk: Site):
         *("--correct", "mine-r000-p002:yield=high"),
     )
     assert (cell.returncode, "'high'" in cell.stderr) == (2, True)
+
+
+def test_results_come_from_a_file_and_carry_their_reasons(desk: Site):
+    protocol = (desk.folder / "free.yaml").read_text()
+    by_hand = protocol.replace("adapter: replay", "adapter: folder")
+    (desk.folder / "hand.yaml").write_text(by_hand)
+    desk.do("campaign", "start", "hand.yaml", "--name", "hand", "--no-wait")
+    good = "- conditions: {solvent: CCO, heat: 20}\n  readouts: {yield: <5}\n"
+    (desk.folder / "mine.yaml").write_text(good)
+    amend = ("campaign", "amend", "hand", "--reason", "by hand", "--result")
+    desk.do(*amend, "mine.yaml", "--json", "made.json")
+    made = json.loads((desk.folder / "made.json").read_text())
+    (value,) = [change["readouts"]["yield"] for change in made["changes"]]
+    assert (value["status"], value["value"]) == ("below", 5.0)
+    assert desk.status("hand")["summary"]["n_own"] == 1
+    for text, told in (
+        ("- conditions: {solvent: CCO}", "readouts"),
+        (good.replace("heat", "heatt"), "Did you mean 'heat'"),
+        (good.replace("yield", "yeild"), "Did you mean 'yield'"),
+        (good + "  surprise: 1\n", "surprise"),
+        ("{", "is YAML or JSON"),
+    ):
+        (desk.folder / "mine.yaml").write_text(text)
+        refused = desk.run(*amend, "mine.yaml")
+        assert (refused.returncode, told in refused.stderr) == (2, True), text
+    absent = desk.run(*amend, "absent.yaml")
+    assert absent.returncode == 8

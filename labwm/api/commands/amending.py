@@ -7,12 +7,21 @@ from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
+from pydantic import AwareDatetime
 
 from labwm import campaign
 from labwm.api.access import principal_with
 from labwm.api.terminal import Json, out, record, refuse_unwritable, table, write_json
 from labwm.errors import InvalidInputError, UnavailableError
-from labwm.schema import Amendment, AmendRequest, Principal, ReasonRequest
+from labwm.schema import (
+    Amendment,
+    AmendRequest,
+    Conditions,
+    Principal,
+    ReasonRequest,
+    Record,
+)
+from labwm.schema.record import Scalar
 
 Pairs = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=False)]
 Flag = Annotated[bool, Parameter(negative=())]
@@ -74,7 +83,9 @@ def amend(  # noqa: PLR0913 one argument per flag
           for p, v in _of(bounds)),
         *([{"kind": "objectives", "objectives": _aims(objective)}]
           if objective else []),
-        *(one | {"readouts": values(_texts(one))} for one in _results(result)),
+        *({"kind": "result", **one.model_dump(mode="json"),
+           "readouts": values({k: str(v) for k, v in one.readouts.items()})}
+          for one in _results(result)),
         *({"kind": "correct", "observation": o, "readouts": values(dict([pair]))}
           for o, pair in _corrections(correct)),
         *({"kind": "retract", "observation": o} for o in retract),
@@ -243,25 +254,29 @@ def _version(path: Path, carry: Path | None) -> Change:
     return {"kind": "protocol", "protocol": content, "carrying": carrying}
 
 
-def _results(path: Path | None) -> list[Change]:
+class _Typed(Record):
+    """One entry of a file of results, with values as in a table's cells."""
+
+    conditions: Conditions
+    readouts: dict[str, Scalar]
+    instead_of: str | None = None
+    measured_at: AwareDatetime | None = None
+
+
+class _TypedFile(Record):
+    """A file of results: one entry or several."""
+
+    result: _Typed | tuple[_Typed, ...]
+
+
+def _results(path: Path | None) -> tuple[_Typed, ...]:
     if path is None:
-        return []
-    content = _yaml(path)
-    entries: list[Any] = content if isinstance(content, list) else [content]
-    for entry in entries:
-        if not (isinstance(entry, dict) and isinstance(entry.get("readouts"), dict)):
-            raise InvalidInputError(
-                f"A result has conditions and readouts; {path} holds {entry!r}. Write "
-                "`- {conditions: {…}, readouts: {…}}`."
-            )
-    return [{"kind": "result"} | entry for entry in entries]
+        return ()
+    found = record(_TypedFile, {"result": _yaml(path)}).result
+    return found if isinstance(found, tuple) else (found,)
 
 
-def _texts(entry: Change) -> dict[str, str]:
-    return {str(name): str(cell) for name, cell in entry["readouts"].items()}
-
-
-def _yaml(path: Path) -> Any:
+def _yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
