@@ -50,6 +50,7 @@ _COMMANDS: Final = {
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
         _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
@@ -62,6 +63,7 @@ _COMMANDS: Final = {
         _Command("pause", "amending:pause", "Send nothing more for now."),
         _Command("resume", "amending:resume", "Let a paused campaign go on."),
         _Command("stop", "amending:stop", "End it before its budget is spent."),
+        _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (
@@ -78,6 +80,7 @@ _COMMANDS: Final = {
     ),
     "db": (
         _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("downgrade", "database:downgrade", "Go back one release."),
         _Command("backup", "database:backup", "Copy the ledger while it is in use."),
         _Command("verify", "database:verify", "Check every campaign's chain."),
     ),

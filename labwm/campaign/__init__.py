@@ -14,10 +14,12 @@ from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
     doctor,
+    downgrade_database,
     upgrade_database,
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.late import awaited_ids
 from labwm.campaign.notes import round_note
@@ -47,6 +49,7 @@ __all__ = [
     "create_key",
     "decide",
     "doctor",
+    "downgrade_database",
     "drawing",
     "list_campaigns",
     "list_keys",
@@ -64,6 +67,7 @@ __all__ = [
     "review_note",
     "revoke_key",
     "round_note",
+    "settle",
     "status",
     "submit",
     "suggest",

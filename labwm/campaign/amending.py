@@ -316,7 +316,7 @@ def _apply(w: Writer, plan: _Plan, draft: _Draft) -> None:
 
 def void(w: Writer, past: Round, *, why: str) -> None:
     """Void a batch of which nothing was sent, and close its round."""
-    if past.submission is not None:
+    if past.submission == "reserved":
         key = past.job.submission_key
         w.move_job(key, SubmissionState.CANCELLED, {"reason": why})
         w.move_wells(key, {well.name: WellState.CANCELLED for well in past.job.wells})

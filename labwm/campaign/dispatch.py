@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from labwm import settings
+from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
-from labwm.campaign.situation import (
-    Situation,
-    read_situation,
-    read_table,
-)
+from labwm.campaign.moments import Moment, reached
+from labwm.campaign.results import keep_unplanned, refuse_foreign_origin
+from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.campaign.virtual import virtual_lab_of
 from labwm.errors import ConflictError, InDoubtError, LabError, UnavailableError
 from labwm.labs.folder import FolderLab
@@ -131,6 +130,7 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
     """
     with lease.write(books) as w:
         w.move_job(job.submission_key, SubmissionState.SUBMITTING)
+    reached(Moment.INTENDED)
     try:
         answer = lab.submit(job)
     except InDoubtError:
@@ -145,11 +145,9 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
             w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise InDoubtError(str(error)) from error
     except LabError as error:
-        with lease.write(books) as w:
-            w.move_job(
-                job.submission_key, SubmissionState.FAILED, {"reason": str(error)}
-            )
+        _fail(books, lease, job, reason=str(error))
         return f"the lab refused: {error}"
+    reached(Moment.SENT)
     _accept(books, lease, job, external_id=answer.external_id)
     return "sent again, known already" if answer.is_duplicate else "sent"
 
@@ -171,24 +169,39 @@ def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
 def _settle(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
+        return _send_again(books, lease, lab, job)
+    if not can.query_by_key:
+        return None
+    status = lab.status(job.submission_key)
+    if status.state is JobState.UNKNOWN and can.refuse_key:
+        status = lab.refuse(job.submission_key)
+    if status.state is not JobState.UNKNOWN:
+        _accept(books, lease, job, external_id=None)
+        return "the acknowledgement was lost; the lab knows the job"
+    if not can.refuse_key:
+        return None
+    reason = "the lab never saw it and refuses its key from now on"
+    _fail(books, lease, job, reason=reason, never_arrived=True)
+    return "the job never arrived and its key is refused; it goes under a new one"
+
+
+def _send_again(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
+    """Send the same key to a lab that deduplicates; what it refuses now has failed."""
+    try:
         answer = lab.submit(job)
-        _accept(books, lease, job, external_id=answer.external_id)
-        return "the acknowledgement was lost; the same key was sent again"
-    if can.query_by_key:
-        status = lab.status(job.submission_key)
-        if status.state is JobState.UNKNOWN and can.refuse_key:
-            status = lab.refuse(job.submission_key)
-        if status.state is not JobState.UNKNOWN:
-            _accept(books, lease, job, external_id=None)
-            return "the acknowledgement was lost; the lab knows the job"
-        if can.refuse_key:
-            with lease.write(books) as w:
-                reason = "the lab never saw it and refuses its key from now on"
-                w.move_job(
-                    job.submission_key, SubmissionState.FAILED, {"reason": reason}
-                )
-            return "the job never arrived and its key is refused; nothing was measured"
-    return None
+    except InDoubtError:
+        raise
+    except LabError as error:
+        # It may check a job before it looks whether it has it: only its own word that
+        # it knows no such job makes the refusal final.
+        if lab.status(job.submission_key).state is JobState.UNKNOWN:
+            _fail(books, lease, job, reason=str(error))
+            return f"the lab refused: {error}"
+        _accept(books, lease, job, external_id=None)
+        return "the acknowledgement was lost; the lab knows the job"
+    reached(Moment.SENT)
+    _accept(books, lease, job, external_id=answer.external_id)
+    return "the acknowledgement was lost; the same key was sent again"
 
 
 def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) -> None:
@@ -200,14 +213,22 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
         )
 
 
+def _fail(
+    books: Books, lease: Lease, job: Job, *, reason: str, never_arrived: bool = False
+) -> None:
+    detail = {"reason": reason, NEVER_ARRIVED: never_arrived}
+    with lease.write(books) as w:
+        w.move_job(job.submission_key, SubmissionState.FAILED, detail)
+
+
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     """Let a computing lab work, take in every result, and return the job's state.
 
-    A lab that does not answer now is one that is still working. A computing lab whose
-    folder was lost knows the job no longer: it is in doubt then.
+    A lab that does not answer now is one that is still working. A lab that no longer
+    knows a job that it accepted leaves it in doubt.
 
     Raises:
-        LabError: If another lab no longer knows a job that it accepted.
+        LabError: If a result has another origin than the lab.
     """
     try:
         return _gather(books, lease, lab, job, say=say)
@@ -222,11 +243,13 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
     key = job.submission_key
     if lab.status(key).state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
+    reached(Moment.POLLED)
     if isinstance(lab, ComputingLab):
         n_done = lab.status(key).n_done
 
         def progress(result: WellResult) -> None:
             nonlocal n_done
+            reached(Moment.MEASURED)
             n_done += result.submission_key == key
             done = f"{n_done} of {len(job.wells)} wells"
             say(f"round {job.round + 1}: {done}: {_show(result)}")
@@ -244,6 +267,7 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
         _take_in(books, lease, lab, job)
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
+        reached(Moment.FINISHED)
     return state
 
 
@@ -268,21 +292,23 @@ def take_in_ended(books: Books, lease: Lease, lab: Lab, now: Job | None = None) 
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
-    if not isinstance(lab, ComputingLab):
-        # What it spent is unknown, and its promise to know a key again is broken.
-        raise LabError(
-            f"A lab keeps the jobs that it accepted; {lab.name!r} no longer knows "
-            f"{key!r}. Ask there what became of it; nothing is sent again."
-        )
+    # What a lab of people or instruments spent is unknown, and its promise to know a
+    # key again is broken: the same key is not sent again unless a person says so.
+    detail = {
+        "reason": "the lab no longer knows the job that it accepted",
+        NEEDS_PERSON: not isinstance(lab, ComputingLab),
+    }
     with lease.write(books) as w:
-        reason = "the lab no longer knows the job that it accepted"
-        w.move_job(key, SubmissionState.IN_DOUBT, {"reason": reason})
+        w.move_job(key, SubmissionState.IN_DOUBT, detail)
     return JobState.UNKNOWN
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
     """Store what is new and return how many results that is."""
     wells = {well.name: well for well in job.wells}
+    results = lab.collect(job.submission_key)
+    reached(Moment.COLLECTED)
+    refuse_foreign_origin(lab.name, lab.origin, results)
     measurements = [
         Measurement(
             conditions=wells[result.well].conditions,
@@ -296,11 +322,14 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
             measured_at=result.measured_at,
             duration=result.duration,
         )
-        for result in lab.collect(job.submission_key)
+        for result in results
         if result.well in wells
     ]
     with lease.write(books) as w:
-        return w.add_observations(measurements).n_new
+        n_new = w.add_observations(measurements).n_new
+        keep_unplanned(w, [result for result in results if result.well not in wells])
+        reached(Moment.TAKING_IN)
+    return n_new
 
 
 def _show(result: WellResult) -> str:

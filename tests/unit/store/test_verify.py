@@ -34,6 +34,11 @@ ALTERATIONS = {
     "why it was retracted": "UPDATE retractions SET body = replace(body, 'sp', 'k')",
     "what a model learnt from": "UPDATE trainings SET as_of = 1",
     "what names a model": "DELETE FROM model_uses",
+    "a row of the data set": "DELETE FROM dataset_rows",
+    "a row's origin": "UPDATE dataset_rows SET origin = 'virtual'",
+    "the protocol": "UPDATE protocols SET body = replace(body, '2500', '9500')",
+    "who opened it": "UPDATE campaigns SET opened_by = 'eve'",
+    "when it was opened": "UPDATE campaigns SET opened_at = '2020-01-01T00:00:00'",
     "a model card": "UPDATE model_cards SET body = replace(body, 'default', 'other')",
 }
 
