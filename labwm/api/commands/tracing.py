@@ -1,11 +1,16 @@
 """`labwm trace`: where a thing comes from, and what rests on it."""
 
+import re
+from typing import Final
+
 from rich.markup import escape
 from rich.tree import Tree
 
 from labwm import campaign as use_cases
 from labwm.api.terminal import Json, out, record, refuse_unwritable, write_json
 from labwm.schema import TraceNode, TraceRequest
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def trace(
@@ -59,4 +64,4 @@ def _grow(tree: Tree, node: TraceNode) -> None:
 
 def _short(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text[:12] if len(text) == 64 else text
+    return text[:12] if _DIGEST.fullmatch(text) else text
