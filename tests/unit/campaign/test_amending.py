@@ -66,6 +66,7 @@ def test_a_reagent_out_of_stock_is_in_no_later_batch(replayed: str):
     campaign.verify_database()
 
 
+@pytest.mark.slow
 def test_models_go_on_learning_from_a_dropped_level(spec: CampaignSpec):
     campaign.open_campaign(spec)
     for _ in range(2):
@@ -458,6 +459,7 @@ def test_only_people_amend(replayed: str):
         campaign.amend(request, principal=reader)
 
 
+@pytest.mark.slow
 def test_two_campaigns_on_one_protocol_amend_it_differently(spec: CampaignSpec):
     for name in ("first", "second"):
         campaign.open_campaign(

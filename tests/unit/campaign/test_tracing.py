@@ -1,6 +1,8 @@
 """Provenance in one call: down to raw bytes and approver, and up to every model."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -10,6 +12,7 @@ from labwm.campaign.books import books
 from labwm.errors import ConflictError, NotFoundError
 from labwm.schema import CampaignSpec, Measurement, Trace, TraceNode, TraceRequest
 from tests.unit.campaign.amended import amend, approve, fill_in, move, one_round
+from tests.unit.campaign.conftest import spec_in, write_kettle
 
 
 def trace(name: str, **fields: object) -> Trace:
@@ -26,13 +29,26 @@ def of_kind(kind: str, *nodes: TraceNode) -> list[TraceNode]:
     return [node for node in walk(*nodes) if node.kind == kind]
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a campaign of three rounds, the last two chosen by models."""
+    folder = tmp_path_factory.mktemp("learnt")
+    spec = spec_in(write_kettle(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABWM_HOME", str(folder / "home"))
+        campaign.open_campaign(spec)
+        for _ in range(3):
+            campaign.advance(spec.name)
+        books().ledger.close()
+    return folder / "home"
+
+
 @pytest.fixture
-def learnt(spec: CampaignSpec) -> str:
-    """A campaign with three rounds, the last two chosen by models."""
-    campaign.open_campaign(spec)
-    for _ in range(3):
-        campaign.advance(spec.name)
-    return spec.name
+def learnt(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """That campaign, in a home of the test's own."""
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("LABWM_HOME", str(tmp_path / "home"))
+    return "boil"
 
 
 def first_modelled(name: str) -> tuple[str, Measurement]:
@@ -134,6 +150,7 @@ def test_a_corrected_result_shows_who_corrected_it_and_both_revisions(by_hand):
     assert made.says["what"] == f"corrects {first.digest()[:12]}"
 
 
+@pytest.mark.slow
 def test_what_an_amendment_could_not_carry_reached_no_later_model(by_hand, kettle):
     from labwm.schema import parse_protocol
 
