@@ -23,6 +23,7 @@ from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.late import awaited_ids
 from labwm.campaign.notes import round_note
+from labwm.campaign.notices import take_notice
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
@@ -71,6 +72,7 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "take_notice",
     "trace",
     "typed_values",
     "upgrade_database",

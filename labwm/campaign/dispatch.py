@@ -6,7 +6,7 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,26 +15,31 @@ from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.moments import Moment, reached
-from labwm.campaign.results import keep_unplanned, refuse_foreign_origin
+from labwm.campaign.results import is_answered, take_in, take_in_ended
 from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.campaign.virtual import virtual_lab_of
-from labwm.errors import ConflictError, InDoubtError, LabError, UnavailableError
+from labwm.errors import (
+    ConflictError,
+    InDoubtError,
+    LabError,
+    UnavailableError,
+)
 from labwm.labs.folder import FolderLab
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
-from labwm.labs.spool import CAPABILITIES
+from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
+    Conditions,
     Job,
     JobState,
-    Measurement,
     Origin,
     Protocol,
+    Well,
     WellResult,
 )
-from labwm.store import SubmissionState, WellState
-from labwm.store.machines import ENDED
+from labwm.store import SubmissionState
 
 Say = Callable[[str], None]
 ServedLab = ComputingLab
@@ -120,6 +125,28 @@ def _versions(books: Books, situation: Situation) -> tuple[Protocol, ...]:
     names = {(one.before.name, one.before.version) for one in situation.amendments}
     earlier = [books.ledger.protocol(*name) for name in sorted(names)]
     return (*earlier, situation.protocol)
+
+
+def refusals(
+    books: Books, situation: Situation, rows: Sequence[Conditions]
+) -> list[str | None]:
+    """Say of each experiment why the campaign's lab would refuse it; None if not.
+
+    Before anything is spent: a lab that computes says so without being sent a job, any
+    other when it is submitted to.
+    """
+    lab = lab_of(books, situation)
+    if not isinstance(lab, SpoolLab):
+        return [None] * len(rows)
+    return [_refusal(lab, row) for row in rows]
+
+
+def _refusal(lab: SpoolLab, row: Conditions) -> str | None:
+    try:
+        lab.instrument.check(Well(name="asked", proposal_id="asked", conditions=row))
+    except LabError as error:
+        return str(error)
+    return None
 
 
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
@@ -241,11 +268,12 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
-    if lab.status(key).state is JobState.UNKNOWN:
+    status = lab.status(key)
+    if status.state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
     reached(Moment.POLLED)
     if isinstance(lab, ComputingLab):
-        n_done = lab.status(key).n_done
+        n_done = status.n_done
 
         def progress(result: WellResult) -> None:
             nonlocal n_done
@@ -255,40 +283,23 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             say(f"round {job.round + 1}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
-    else:
-        take_in_ended(books, lease, lab, job)
-    _take_in(books, lease, lab, job)
-    state = lab.status(key).state
-    if state not in _ENDED and _is_answered(books, key):
+        status = lab.status(key)
+    # After the state: what a job that has ended gave is there.
+    state, n_came = status.state, take_in(books, lease, lab, job)
+    if state in _ENDED and n_came < status.n_done:
+        say(f"round {job.round + 1}: {n_came} of {status.n_done} results came")
+        state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
+    if state not in _ENDED and is_answered(books, key):
         # People said what became of every well: nothing is left to wait for, and what
         # the lab sends nevertheless is taken in as late.
         state = JobState.FINISHED
     if state in _ENDED:
-        _take_in(books, lease, lab, job)
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
         reached(Moment.FINISHED)
+    if not isinstance(lab, ComputingLab):
+        take_in_ended(books, lease, lab, job)
     return state
-
-
-def _is_answered(books: Books, key: str) -> bool:
-    """Does every well of a job have a result, or was it retracted?"""
-    return WellState.PLANNED not in books.ledger.well_states(key).values()
-
-
-def take_in_ended(books: Books, lease: Lease, lab: Lab, now: Job | None = None) -> int:
-    """Take in what a lab says of earlier jobs: late, corrected, cancelled.
-
-    Returns the number of new results.
-    """
-    n_new = 0
-    for past in books.ledger.jobs(lease.campaign_id, states=ENDED):
-        key = past.job.submission_key
-        if now is not None and key == now.submission_key:
-            continue
-        if lab.status(key).state is not JobState.UNKNOWN:
-            n_new += _take_in(books, lease, lab, past.job)
-    return n_new
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
@@ -301,35 +312,6 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
     with lease.write(books) as w:
         w.move_job(key, SubmissionState.IN_DOUBT, detail)
     return JobState.UNKNOWN
-
-
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
-    """Store what is new and return how many results that is."""
-    wells = {well.name: well for well in job.wells}
-    results = lab.collect(job.submission_key)
-    reached(Moment.COLLECTED)
-    refuse_foreign_origin(lab.name, lab.origin, results)
-    measurements = [
-        Measurement(
-            conditions=wells[result.well].conditions,
-            readouts=result.readouts,
-            origin=lab.origin,
-            replicate=wells[result.well].replicate,
-            revision=result.revision,
-            job_key=job.submission_key,
-            well=result.well,
-            proposal_id=wells[result.well].proposal_id,
-            measured_at=result.measured_at,
-            duration=result.duration,
-        )
-        for result in results
-        if result.well in wells
-    ]
-    with lease.write(books) as w:
-        n_new = w.add_observations(measurements).n_new
-        keep_unplanned(w, [result for result in results if result.well not in wells])
-        reached(Moment.TAKING_IN)
-    return n_new
 
 
 def _show(result: WellResult) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from labwm.campaign import dispatch
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
+from labwm.campaign.results import take_in_ended
 from labwm.campaign.situation import Situation, read_opening
 from labwm.errors import LabError, UnavailableError
 from labwm.schema import CampaignState
@@ -24,7 +25,7 @@ def take_in_late(store: Books, lease: Lease, situation: Situation, *, say: Say) 
         return 0
     try:
         lab = dispatch.lab_of(store, situation)
-        n_new = dispatch.take_in_ended(store, lease, lab)
+        n_new = take_in_ended(store, lease, lab)
     except (UnavailableError, LabError) as error:
         say(f"late results: {error}")
         return 0

@@ -83,8 +83,6 @@ class Situation:
     round: int
     n_spent: int
     """Experiments that were sent or are approved to be."""
-    forecast_errors: Mapping[str, tuple[float, ...]]
-    """Standardised errors of the predictions stored before, by readout."""
     books: Books = field(repr=False)
 
     @functools.cached_property
@@ -119,6 +117,11 @@ class Situation:
     def observed(self) -> Observations:
         """Every measurement as rows, failures included."""
         return observations_from(self.protocol, self.measurements)
+
+    @functools.cached_property
+    def forecast_errors(self) -> Mapping[str, tuple[float, ...]]:
+        """Standardised errors of the predictions stored before, by readout."""
+        return forecast_errors(self.books, self.campaign_id, self.results)
 
     @functools.cached_property
     def data_sha256(self) -> str:
@@ -242,7 +245,6 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in rounds if past.counts_as_spent),
         books=books,
-        forecast_errors=forecast_errors(books, campaign_id, results),
     )
 
 

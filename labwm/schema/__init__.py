@@ -59,6 +59,8 @@ from labwm.schema.job import (
     Job,
     JobState,
     JobStatus,
+    Notice,
+    NoticeTaken,
     Well,
     WellResult,
 )
@@ -165,6 +167,8 @@ __all__ = [
     "MoleculeParameter",
     "MoveBounds",
     "NewVersion",
+    "Notice",
+    "NoticeTaken",
     "Objective",
     "Origin",
     "OutcomeConstraint",
