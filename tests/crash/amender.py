@@ -24,6 +24,11 @@ opening.POOL_LIMIT = 100
 
 
 def main(request_file: str, *moments: str) -> None:
+    # Loaded once, here: each child would load them again.
+    import scipy.stats  # noqa: F401
+
+    import labwm.virtual_lab  # noqa: F401
+
     request = AmendRequest.model_validate_json(Path(request_file).read_bytes())
     for moment in moments:
         status = in_child(lambda moment=moment: die_amending(request, moment))
