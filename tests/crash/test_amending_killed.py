@@ -149,7 +149,7 @@ def test_a_job_in_the_lab_survives_a_killed_new_version(
     )
     before = BEFORE | {"approvals": ["approved"], "n_measured": 0}
     after = AFTER | {"approvals": ["approved"], "n_own": 0, "n_measured": 1}
-    moments = [*range(1, 20), "after"] if is_long else [7, "after"]
+    moments = [*range(1, 16), "after"] if is_long else [7, "after"]
     check_series(amended_with_kills(request, tmp_path, moments), before, after)
     fill_in(name)
     assert move(name).waits_for is WaitsFor.APPROVAL
@@ -172,6 +172,6 @@ def test_killed_at_every_statement_on_both_databases(
 ):
     monkeypatch.setenv("LABWM_DATABASE_URL", url)
     request = before_sending(by_hand)
-    told = amended_with_kills(request, tmp_path, [*range(1, 40), "after"])
+    told = amended_with_kills(request, tmp_path, [*range(1, 31), "after"])
     check_series(told, BEFORE, AFTER)
     check_goes_on(by_hand.name)
