@@ -63,6 +63,9 @@ _COMMANDS: Final = {
         _Command("pause", "amending:pause", "Send nothing more for now."),
         _Command("resume", "amending:resume", "Let a paused campaign go on."),
         _Command("stop", "amending:stop", "End it before its budget is spent."),
+        _Command("trim", "spending:trim", "Leave some out and approve the rest."),
+        _Command("budget", "spending:budget", "Raise the budget, as a person."),
+        _Command("supply", "spending:supply", "Say that more of a stock came in."),
         _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
@@ -71,6 +74,7 @@ _COMMANDS: Final = {
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
+        _Command("install", "labs:install", "Make a side interpreter for a program."),
     ),
     "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
     "key": (

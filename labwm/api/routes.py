@@ -16,6 +16,7 @@ from labwm.schema import (
     AmendRequest,
     ApprovalRequest,
     BatchInfo,
+    BudgetRequest,
     CampaignSpec,
     CampaignStatus,
     CampaignSummary,
@@ -34,6 +35,7 @@ from labwm.schema import (
     SubmitRequest,
     SuggestAnswer,
     SuggestRequest,
+    SupplyRequest,
     Trace,
     TraceRequest,
 )
@@ -144,7 +146,7 @@ def submit(
 
 @routes.post("/approvals")
 def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
-    """Approve or reject exactly the batch with this digest; agents may not."""
+    """Approve, trim or reject exactly the batch with this digest; agents may not."""
     return campaign.decide(request, principal=principal)
 
 
@@ -185,6 +187,20 @@ def close(request: ReasonRequest, principal: Caller) -> CampaignStatus:
 def trace(request: Annotated[TraceRequest, Query()], principal: Caller) -> Trace:
     """Say where something comes from, down to raw bytes, and what rests on it."""
     return campaign.trace(request, principal=principal)
+
+
+@routes.post("/budgets")
+def raise_budget(request: BudgetRequest, principal: Caller) -> CampaignStatus:
+    """Raise a campaign's budget, which opens one that was done again; by a person."""
+    return campaign.raise_budget(request, principal=principal)
+
+
+@routes.post("/supplies")
+def supply(
+    request: SupplyRequest, principal: Caller, idempotency_key: IdempotencyKey = None
+) -> CampaignStatus:
+    """Say that more of a stock is there; by a person."""
+    return campaign.supply(request, principal=principal)
 
 
 def _refuse_paths(spec: CampaignSpec) -> None:

@@ -140,3 +140,9 @@ def voided_by(amendments: Sequence[Amendment]) -> frozenset[str]:
 def withdrawn_by(amendments: Sequence[Amendment]) -> frozenset[str]:
     """Return the proposals that amendments withdrew."""
     return frozenset(item.id for one in amendments for item in one.withdrawn)
+
+
+def versions_of(books: Books, amendments: Sequence[Amendment]) -> tuple[Protocol, ...]:
+    """Return every version of the protocol that a job of the campaign may follow."""
+    names = {(v.name, v.version) for one in amendments for v in (one.before, one.after)}
+    return tuple(books.ledger.protocol(*name) for name in sorted(names))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labwm import settings
+from labwm.campaign.amendments import versions_of
 from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
@@ -28,6 +29,7 @@ from labwm.labs.folder import FolderLab
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
+from labwm.labs.side import install_side
 from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
@@ -100,11 +102,7 @@ def settles_doubt(lab: str) -> bool:
 def lab_of(books: Books, situation: Situation, job: Job | None = None) -> Lab:
     """Build the lab of a campaign from what is stored; the same after any crash.
 
-    Args:
-        books: Where everything is written.
-        situation: Of the campaign.
-        job: Job that it is wanted for: the lab follows the version of the protocol
-            that the job follows, and the present one where there is no job.
+    It follows the version of the protocol that `job` follows; without, the present one.
     """
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
@@ -116,15 +114,8 @@ def lab_of(books: Books, situation: Situation, job: Job | None = None) -> Lab:
         return virtual_lab_of(books, situation, protocol, folder)
     lab = build_lab(opening.lab, protocol=protocol, folder=folder, table=table)
     if isinstance(lab, FolderLab) and situation.amendments:
-        lab = replace(lab, versions=_versions(books, situation))
+        lab = replace(lab, versions=versions_of(books, situation.amendments))
     return lab
-
-
-def _versions(books: Books, situation: Situation) -> tuple[Protocol, ...]:
-    """Return every version of the protocol that a job of the campaign may follow."""
-    names = {(one.before.name, one.before.version) for one in situation.amendments}
-    earlier = [books.ledger.protocol(*name) for name in sorted(names)]
-    return (*earlier, situation.protocol)
 
 
 def refusals(
@@ -286,8 +277,8 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
         status = lab.status(key)
     # After the state: what a job that has ended gave is there.
     state, n_came = status.state, take_in(books, lease, lab, job)
-    if state in _ENDED and n_came < status.n_done:
-        say(f"round {job.round + 1}: {n_came} of {status.n_done} results came")
+    if state in _ENDED and n_came < (n_told := min(status.n_done, len(job.wells))):
+        say(f"round {job.round + 1}: results of {n_came} of {n_told} wells came")
         state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
     if state not in _ENDED and is_answered(books, key):
         # People said what became of every well: nothing is left to wait for, and what
@@ -370,6 +361,17 @@ def check_lab(name: str) -> tuple[str, ...]:
         for claim, value in can.model_dump().items()
     ]
     return (f"{name}: {origin.value} results", *claims)
+
+
+def install_lab(name: str) -> tuple[str, ...]:
+    """Make the environment of a program that cannot live beside labwm.
+
+    Raises:
+        NotFoundError: If no environment has this name.
+        LeaseHeldError: If somebody else makes it now.
+        UnavailableError: If pip cannot install what it needs.
+    """
+    return (f"{name}: {install_side(name)}",)
 
 
 def work_lab(name: str, *, say: Say | None = None) -> int:

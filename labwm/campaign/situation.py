@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydantic import AwareDatetime
 
 from labwm.campaign.amendments import Reading, amendments_of, voided_by
-from labwm.campaign.batches import Round, rounds_of
+from labwm.campaign.batches import Round, control_wells, rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.counting import Counts, count
 from labwm.campaign.forecasts import forecast_errors
@@ -32,6 +33,9 @@ from labwm.space.questions import (
     questions_from,
 )
 from labwm.store import Revision
+
+RAISED = "budget.raised"
+"""Kind of the event by which a person raised the budget."""
 
 PREPARED = "campaign.prepared"
 """Kind of the event that holds what a campaign was opened with."""
@@ -81,9 +85,13 @@ class Situation:
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
+    budget: int
+    """Experiments in all: what was asked for, and what a person added."""
     n_spent: int
     """Experiments that were sent or are approved to be."""
     books: Books = field(repr=False)
+    allowed: tuple[int, ...] | None = None
+    """Rows of the whole pool that may be chosen; None for all."""
 
     @functools.cached_property
     def pool(self) -> Questions:
@@ -91,7 +99,8 @@ class Situation:
 
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
-        return read_pool(self.books, self.protocol, self.opening)
+        pool = read_pool(self.books, self.protocol, self.opening)
+        return pool if self.allowed is None else pool.take(np.array(self.allowed))
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -131,13 +140,13 @@ class Situation:
     @property
     def n_left(self) -> int:
         """Experiments that the budget still allows."""
-        return max(0, self.spec.budget - self.n_spent)
+        return max(0, self.budget - self.n_spent)
 
     @property
     def batch_size(self) -> int:
-        """Experiments per round, never more than the budget allows."""
+        """Experiments per round, never more than budget and plate allow."""
         wanted = self.spec.batch_size or self.protocol.lab.batch_size
-        return min(wanted, self.n_left)
+        return min(wanted, self.n_left, self.protocol.most_per_batch)
 
     @property
     def n_initial(self) -> int:
@@ -210,6 +219,12 @@ def read_present(books: Books, campaign_id: str) -> Opening:
     return present(opening, amendments_of(books, campaign_id))
 
 
+def budget_of(books: Books, campaign_id: str, spec: CampaignSpec) -> int:
+    """Return the experiments that a campaign may measure in all."""
+    raised = books.ledger.events(campaign_id, kind=RAISED)
+    return int(raised[-1].body["to"]) if raised else spec.budget
+
+
 def read_situation(books: Books, campaign_id: str) -> Situation:
     """Read how a campaign stands.
 
@@ -221,7 +236,13 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
     opening = present(opening, amendments)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
     rounds = rounds_of(books, campaign_id)
-    as_of, stored = books.ledger.counting(campaign_id)
+    controls = control_wells(rounds)
+    as_of, all_stored = books.ledger.counting(campaign_id)
+    stored = [
+        (row, found)
+        for row, found in all_stored
+        if (found.job_key or "", found.well or "") not in controls
+    ]
     results = tuple(measurement for _, measurement in stored)
     counts = count(
         rounds,
@@ -242,7 +263,9 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         read_ids=tuple(readable),
         counts=counts,
         avoided=list(counts.avoided),
-        round=len(rounds),
+        # A trimmed batch, and one that was asked again, are of the same round.
+        round=max((past.job.round + 1 for past in rounds), default=0),
+        budget=budget_of(books, campaign_id, opening.spec),
         n_spent=sum(len(past.proposal_ids) for past in rounds if past.counts_as_spent),
         books=books,
     )

@@ -29,9 +29,12 @@ from labwm.schema.exchange import (
     ApprovalRequest,
     BatchInfo,
     Best,
+    BudgetRequest,
     CalibrationSoFar,
     CampaignStatus,
     CampaignSummary,
+    Decision,
+    GateResult,
     KeyCreated,
     KeyInfo,
     KeyRequest,
@@ -52,6 +55,7 @@ from labwm.schema.exchange import (
     SuggestAnswer,
     Suggestion,
     SuggestRequest,
+    SupplyRequest,
 )
 from labwm.schema.job import (
     Acknowledgement,
@@ -78,6 +82,7 @@ from labwm.schema.parameters import (
     Parameter,
     Scale,
 )
+from labwm.schema.plate import Control, Grid, Plate, PlateLayout
 from labwm.schema.prediction import (
     CalibrationMap,
     PredictedReadout,
@@ -90,7 +95,6 @@ from labwm.schema.protocol import (
     Costs,
     ExperimentCost,
     LabSection,
-    LevelCost,
     Protocol,
     Stage,
 )
@@ -111,9 +115,13 @@ from labwm.schema.readouts import (
     ReadoutKind,
 )
 from labwm.schema.record import Record, canonical_json, sha256_of
+from labwm.schema.stock import BUDGET, GRAIN, AccountInfo, LevelCost, Need, Stock
 from labwm.schema.trace import Trace, TraceNode, TraceRequest
 
 __all__ = [
+    "BUDGET",
+    "GRAIN",
+    "AccountInfo",
     "Acknowledgement",
     "AddLevel",
     "AmendRequest",
@@ -123,6 +131,7 @@ __all__ = [
     "Axis",
     "BatchInfo",
     "Best",
+    "BudgetRequest",
     "BuildingBlocks",
     "CalibrationMap",
     "CalibrationSoFar",
@@ -140,8 +149,10 @@ __all__ = [
     "Constraint",
     "ContextParameter",
     "ContinuousParameter",
+    "Control",
     "CorrectResult",
     "Costs",
+    "Decision",
     "DependsConstraint",
     "DetectionLimit",
     "DiscreteParameter",
@@ -149,7 +160,9 @@ __all__ = [
     "ExcludeConstraint",
     "ExperimentCost",
     "Fidelity",
+    "GateResult",
     "Goal",
+    "Grid",
     "Job",
     "JobState",
     "JobStatus",
@@ -166,6 +179,7 @@ __all__ = [
     "ModelCard",
     "MoleculeParameter",
     "MoveBounds",
+    "Need",
     "NewVersion",
     "Notice",
     "NoticeTaken",
@@ -174,6 +188,8 @@ __all__ = [
     "OutcomeConstraint",
     "OwnResult",
     "Parameter",
+    "Plate",
+    "PlateLayout",
     "PredictAnswer",
     "PredictRequest",
     "PredictedReadout",
@@ -200,12 +216,14 @@ __all__ = [
     "Stage",
     "Status",
     "Step",
+    "Stock",
     "StoredPrediction",
     "SubmitAnswer",
     "SubmitRequest",
     "SuggestAnswer",
     "SuggestRequest",
     "Suggestion",
+    "SupplyRequest",
     "TakenIn",
     "Trace",
     "TraceNode",

@@ -209,7 +209,10 @@ def _fit_readout(
         seed=task.seed,
     )
     return _fitted(
-        task, chosen, {result.structure.name: result.score for result in results}, unseen
+        task,
+        chosen,
+        {result.structure.name: result.score for result in results},
+        unseen,
     )
 
 

@@ -188,6 +188,7 @@ def test_a_new_version_carries_results_by_the_declared_mapping(by_hand, kettle):
     campaign.verify_database()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_carried_is_named_and_kept(by_hand, kettle):
     name = one_round(by_hand)
     text = (kettle / "kettle.yaml").read_text().replace("version: 1", "version: 2")
@@ -201,6 +202,7 @@ def test_what_cannot_be_carried_is_named_and_kept(by_hand, kettle):
     assert len(campaign.measurements(name).measurements) == 4
 
 
+@pytest.mark.slow
 def test_a_results_file_of_the_version_before_is_still_read(by_hand, kettle):
     name = in_the_lab(by_hand)
     text = (kettle / "kettle.yaml").read_text().replace("version: 1", "version: 2")
@@ -281,6 +283,7 @@ def test_recommended_a_did_b(by_hand: CampaignSpec):
     campaign.verify_database()
 
 
+@pytest.mark.slow
 def test_a_result_done_differently_ends_a_job_that_nobody_else_answers(by_hand):
     name = in_the_lab(by_hand)
     key = campaign.status(name).batches[0].submission_key
@@ -473,6 +476,7 @@ def test_two_campaigns_on_one_protocol_amend_it_differently(spec: CampaignSpec):
     assert lids("second")[0] == {"open"}
 
 
+@pytest.mark.slow
 def test_a_done_campaign_takes_results_and_no_new_version(by_hand):
     name = one_round(by_hand)
     approve(name)

@@ -49,6 +49,7 @@ def test_a_paused_campaign_sends_nothing_and_goes_on_when_resumed(spec: Campaign
     campaign.verify_database()
 
 
+@pytest.mark.slow
 def test_an_approved_batch_waits_while_paused(by_hand: CampaignSpec):
     name = one_round(by_hand)
     approve(name)

@@ -14,8 +14,8 @@ from alembic import op
 from labwm.errors import SchemaRevisionError
 from labwm.store.triggers import protect
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -106,7 +106,7 @@ def _blocks(rows: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
 def downgrade() -> None:
     if n_retracted := _count("retractions"):
         raise SchemaRevisionError(
-            f"The tables of 0002 know no retraction; this ledger holds {n_retracted}. Stay with this labwm, or retracted results would count again."
+            f"The tables of 0003 know no retraction; this ledger holds {n_retracted}. Stay with this labwm, or retracted results would count again."
         )
     op.drop_index(op.f("ix_proposals_campaign_id_prediction_id"), "proposals")
     op.drop_table("model_uses")
