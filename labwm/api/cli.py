@@ -49,7 +49,10 @@ _COMMANDS: Final = {
     ),
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
-        _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("predict", "bench_models:predict", "How well do models predict rows?"),
+        _Command(
+            "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (
@@ -59,6 +62,13 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("amend", "amending:amend", "Change what it may do, or its results."),
+        _Command("pause", "amending:pause", "Send nothing more for now."),
+        _Command("resume", "amending:resume", "Let a paused campaign go on."),
+        _Command("stop", "amending:stop", "End it before its budget is spent."),
+        _Command("trim", "spending:trim", "Leave some out and approve the rest."),
+        _Command("budget", "spending:budget", "Raise the budget, as a person."),
+        _Command("supply", "spending:supply", "Say that more of a stock came in."),
         _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
@@ -67,6 +77,7 @@ _COMMANDS: Final = {
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
+        _Command("install", "labs:install", "Make a side interpreter for a program."),
     ),
     "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
     "key": (
@@ -86,6 +97,7 @@ _SINGLE: Final = (
     _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
     _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),
     _Command("openapi", "servers:openapi", "Print the OpenAPI document of REST."),
+    _Command("trace", "tracing:trace", "Where a thing comes from; what rests on it."),
     _Command("doctor", "database:doctor", "Say what is where, and what is wrong."),
 )
 

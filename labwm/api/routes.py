@@ -12,8 +12,11 @@ from labwm.api.json_body import JsonRoute
 from labwm.errors import InvalidInputError
 from labwm.errors import suggest as nearest
 from labwm.schema import (
+    Amendment,
+    AmendRequest,
     ApprovalRequest,
     BatchInfo,
+    BudgetRequest,
     CampaignSpec,
     CampaignStatus,
     CampaignSummary,
@@ -24,6 +27,7 @@ from labwm.schema import (
     Problem,
     ProposeAnswer,
     ProposeRequest,
+    ReasonRequest,
     Record,
     Scope,
     Step,
@@ -31,6 +35,9 @@ from labwm.schema import (
     SubmitRequest,
     SuggestAnswer,
     SuggestRequest,
+    SupplyRequest,
+    Trace,
+    TraceRequest,
 )
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `labwm key create`")
@@ -139,8 +146,61 @@ def submit(
 
 @routes.post("/approvals")
 def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
-    """Approve or reject exactly the batch with this digest; agents may not."""
+    """Approve, trim or reject exactly the batch with this digest; agents may not."""
     return campaign.decide(request, principal=principal)
+
+
+@routes.post("/amendments")
+def amend(
+    request: AmendRequest, principal: Caller, idempotency_key: IdempotencyKey = None
+) -> Amendment:
+    """Amend a running campaign, or say what that would do; agents may not."""
+    return campaign.amend(request, principal=principal)
+
+
+@routes.get("/campaigns/{campaign_id}/amendments")
+def amendments(campaign_id: CampaignId, principal: Caller) -> tuple[Amendment, ...]:
+    """List the amendments of a campaign, the first one first."""
+    require(principal, Scope.READ)
+    return campaign.amendments(campaign_id)
+
+
+@routes.post("/pause")
+def pause(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """Send nothing more until somebody resumes; agents may not."""
+    return campaign.pause(request, principal=principal)
+
+
+@routes.post("/resume")
+def resume(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """Let a paused campaign go on; agents may not."""
+    return campaign.resume(request, principal=principal)
+
+
+@routes.post("/close")
+def close(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """End a campaign before its budget is spent; agents may not."""
+    return campaign.close(request, principal=principal)
+
+
+@routes.get("/trace")
+def trace(request: Annotated[TraceRequest, Query()], principal: Caller) -> Trace:
+    """Say where something comes from, down to raw bytes, and what rests on it."""
+    return campaign.trace(request, principal=principal)
+
+
+@routes.post("/budgets")
+def raise_budget(request: BudgetRequest, principal: Caller) -> CampaignStatus:
+    """Raise a campaign's budget, which opens one that was done again; by a person."""
+    return campaign.raise_budget(request, principal=principal)
+
+
+@routes.post("/supplies")
+def supply(
+    request: SupplyRequest, principal: Caller, idempotency_key: IdempotencyKey = None
+) -> CampaignStatus:
+    """Say that more of a stock is there; by a person."""
+    return campaign.supply(request, principal=principal)
 
 
 def _refuse_paths(spec: CampaignSpec) -> None:

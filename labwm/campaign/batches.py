@@ -1,5 +1,6 @@
 """A round's batch with its approval, its job, and whether the round is over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.books import Books
@@ -27,9 +28,14 @@ class Round:
     is_closed: bool
 
     @property
-    def number(self) -> int:
-        """Number of the round, from 0."""
+    def index(self) -> int:
+        """Number of the round, from 0, as records hold it."""
         return self.batch.round
+
+    @property
+    def number(self) -> int:
+        """Number of the round, from 1, as people count."""
+        return self.batch.round + 1
 
     @property
     def job(self) -> Job:
@@ -82,15 +88,39 @@ class Round:
     @property
     def proposal_ids(self) -> tuple[str, ...]:
         """Proposals in the batch, in order."""
-        return tuple(dict.fromkeys(well.proposal_id for well in self.job.wells))
+        named = (well.proposal_id for well in self.job.wells)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def is_unsent(self) -> bool:
+        """Does it wait to be approved or sent, so that nothing of it was sent?"""
+        is_wanted = self.approval in {"drafted", "awaiting", "approved"}
+        return is_wanted and (self.submission in {None, "reserved"} or self.is_lost)
 
     @property
     def counts_as_spent(self) -> bool:
-        """Does it take from the budget? Rejected and refused batches do not."""
+        """Does it take from the budget?
+
+        Rejected and voided batches do not, nor do jobs that failed or were cancelled
+        before they gave any result.
+        """
         if self.approval in {"rejected", "expired"}:
             return False
-        is_sent_again = self.is_lost and not self.is_closed
-        return is_sent_again or self.submission not in {"failed", "cancelled"}
+        if self.sent is None or self.submission not in {"failed", "cancelled"}:
+            return True
+        if self.is_lost and not self.is_closed:
+            return True  # it is sent again
+        return not self.sent.detail.get("refunded", True)
+
+
+def control_wells(rounds: Sequence[Round]) -> set[tuple[str, str]]:
+    """Return job and name of every well of a control: no model learns from those."""
+    return {
+        (past.job.submission_key, well.name)
+        for past in rounds
+        for well in past.job.wells
+        if well.control is not None
+    }
 
 
 def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.access import require
-from labwm.campaign.approval import needs_approval
+from labwm.campaign.amendments import amendments_of, withdrawn_by
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.gates import reasons_to_ask
+from labwm.campaign.inventory import first_that_fit
 from labwm.campaign.modelling import Belief
 from labwm.campaign.rounds import (
     believe_if_possible,
@@ -66,7 +68,7 @@ def propose(request: ProposeRequest, *, principal: Principal) -> ProposeAnswer:
         if isinstance(raced, ProposeAnswer):
             return raced
         if card:
-            w.add_model_card(card)
+            w.add_model_card(card, as_of=situation.as_of)
         w.add_predictions([one.prediction for one in screened if one.prediction])
         w.add_proposals([one.proposal for one in screened])
         w.event("agent.proposed", _receipt(request, principal, answer))
@@ -116,6 +118,7 @@ def _queue(store: Books, request: SubmitRequest) -> SubmitAnswer:
         )
     queued = {p.id for p in queued_proposals(store, situation)}
     _refuse_unready(store, request, queued)
+    _refuse_short(store, situation, request, queued)
     n_left = situation.n_left - len(queued) - len(request.proposal_ids)
     if n_left < 0:
         raise ConflictError(
@@ -126,7 +129,7 @@ def _queue(store: Books, request: SubmitRequest) -> SubmitAnswer:
     return SubmitAnswer(
         queued=request.proposal_ids,
         n_left=n_left,
-        needs_approval=needs_approval(situation),
+        needs_approval=bool(_reasons(store, situation, request)),
     )
 
 
@@ -272,7 +275,9 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
         )
     verdicts = _verdicts(store, request.campaign_id)
     past = rounds_of(store, request.campaign_id)
+    amendments = amendments_of(store, request.campaign_id)
     placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
+    withdrawn = withdrawn_by(amendments)
     for proposal_id in request.proposal_ids:
         if proposal_id not in verdicts:
             raise NotFoundError(
@@ -285,11 +290,38 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
                 f"{'; '.join(verdicts[proposal_id].reasons)}. Propose other "
                 "conditions."
             )
+        if proposal_id in withdrawn:
+            raise ConflictError(
+                f"An amendment withdrew {proposal_id!r}: the present protocol does not "
+                "allow it. Propose other conditions."
+            )
         if proposal_id in queued | placed:
             raise ConflictError(
                 f"A proposal is submitted once; {proposal_id!r} was before. Look at "
                 "the campaign's status."
             )
+
+
+def _reasons(
+    store: Books, situation: Situation, request: SubmitRequest
+) -> tuple[str, ...]:
+    wanted = set(request.proposal_ids)
+    known = store.ledger.proposals(situation.campaign_id)
+    asked = [proposal for proposal in known if proposal.id in wanted]
+    return reasons_to_ask(situation, [p.candidate.conditions for p in asked])
+
+
+def _refuse_short(
+    store: Books, situation: Situation, request: SubmitRequest, queued: set[str]
+) -> None:
+    known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
+    before = [known[name].candidate.conditions for name in sorted(queued)]
+    rows = [known[name].candidate.conditions for name in request.proposal_ids]
+    if short := first_that_fit(situation, rows, before=before)[1]:
+        raise ConflictError(
+            f"Stocks allow what is there; {'; '.join(short)}. Submit others, or have a "
+            "person supply more."
+        )
 
 
 def _verdicts(store: Books, campaign_id: str) -> dict[str, ScreenedProposal]:

@@ -1,11 +1,13 @@
 """How campaigns stand, for every door; loads no model."""
 
 from labwm import settings
-from labwm.campaign.approval import batch_info, needs_approval
+from labwm.campaign.approval import batch_infos
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import settles_doubt
-from labwm.campaign.learning import calibration, is_failed, score
+from labwm.campaign.gates import reasons_to_ask
+from labwm.campaign.inventory import accounts_of
+from labwm.campaign.learning import calibration, score
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
     Best,
@@ -38,11 +40,10 @@ def status(campaign_id: str) -> CampaignStatus:
             if (best := _best(situation, objective))
         ),
         calibration=calibration(score(store, situation)),
-        batches=tuple(
-            batch_info(store, past) for past in rounds_of(store, campaign_id)
-        ),
+        batches=batch_infos(store, situation),
         model=cards[-1][1] if cards else None,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
+        accounts=accounts_of(situation),
     )
 
 
@@ -66,13 +67,18 @@ def measurements(
 
 def waits_for(store: Books, situation: Situation) -> WaitsFor:
     """Say what a campaign waits for, without moving it."""
-    if store.ledger.campaign(situation.campaign_id).state is not CampaignState.OPEN:
-        return WaitsFor.DONE
+    state = store.ledger.campaign(situation.campaign_id).state
+    idle = {
+        CampaignState.OPEN: WaitsFor.NOTHING,
+        CampaignState.STOPPED: WaitsFor.PERSON,
+    }
     past = rounds_of(store, situation.campaign_id)
     if not past or past[-1].is_closed:
-        return WaitsFor.NOTHING
+        return idle.get(state, WaitsFor.DONE)
     last = past[-1]
-    if last.approval == "awaiting" and needs_approval(situation):
+    if last.is_unsent and state is not CampaignState.OPEN:
+        return idle.get(state, WaitsFor.DONE)
+    if last.approval == "awaiting" and reasons_to_ask(situation, last.job.conditions):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
         is_settled = settles_doubt(situation.opening.lab) and not last.needs_person
@@ -83,7 +89,7 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
 
 
 def _summary(store: Books, situation: Situation) -> CampaignSummary:
-    measured = situation.measurements
+    counts = situation.counts
     return CampaignSummary(
         campaign_id=situation.campaign_id,
         title=situation.protocol.title or situation.protocol.name,
@@ -92,10 +98,11 @@ def _summary(store: Books, situation: Situation) -> CampaignSummary:
         state=store.ledger.campaign(situation.campaign_id).state,
         waits_for=waits_for(store, situation),
         round=situation.round,
-        n_measured=len({m.proposal_id for m in measured}),
-        n_failed=sum(is_failed(m) for m in measured),
-        n_pending=len(situation.avoided),
-        budget=situation.spec.budget,
+        n_measured=len(counts.answered),
+        n_failed=len(counts.failed),
+        n_pending=len(counts.pending),
+        n_own=counts.n_own,
+        budget=situation.budget,
         opened_at=situation.opening.opened_at,
     )
 

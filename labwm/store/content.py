@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
 
+from pydantic import Field
 from sqlalchemy import Connection, Table, insert, select
 
 from labwm.errors import DuplicateError
@@ -17,12 +18,15 @@ from labwm.schema import (
     Job,
     Measurement,
     ModelCard,
+    Need,
     Proposal,
     Record,
     StoredPrediction,
     sha256_of,
 )
+from labwm.schema.stock import is_empty
 from labwm.store import tables
+from labwm.store.accounts import Entry
 from labwm.store.chain import BLOCK, Author, append_event
 
 Columns = dict[str, Any]
@@ -34,6 +38,8 @@ class Draft(Record):
     batch_id: str
     proposer: str
     job: Job
+    needs: tuple[Need, ...] = Field(default=(), exclude_if=is_empty)
+    """What its approval reserves."""
 
 
 class Reservation(Record):
@@ -43,6 +49,27 @@ class Reservation(Record):
     attempt: int
     approval_step: int
     job: Job
+
+
+class Retraction(Record):
+    """That a slot counts no longer, or again: what a person said of its results."""
+
+    slot: str
+    number: int
+    """Of the retractions and their lifting of one slot, from 0; the last one holds."""
+    observation_id: str
+    """What counted when it was retracted; what counts again when it was lifted."""
+    is_retracted: bool
+    reason: str
+    by: str
+
+
+class Training(Record):
+    """What a model was fitted to: what counted right after an event."""
+
+    model_id: str
+    as_of: int
+    """Number of the campaign's last event when its results were read."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +161,23 @@ def _job(reservation: Reservation) -> Columns:
     }
 
 
+def _retraction(retraction: Retraction) -> Columns:
+    return {
+        "id": f"{retraction.slot}#{retraction.number}",
+        "slot": retraction.slot,
+        "number": retraction.number,
+        "observation_id": retraction.observation_id,
+    }
+
+
+def _training(training: Training) -> Columns:
+    return {"model_id": training.model_id, "as_of": training.as_of}
+
+
+def _entry(entry: Entry) -> Columns:
+    return entry.model_dump(exclude={"note"})
+
+
 PREDICTIONS: Final = Content(
     "predicted", tables.predictions, StoredPrediction, "id", _prediction
 )
@@ -150,7 +194,22 @@ BATCHES: Final = Content(
 JOBS: Final = Content(
     "reserved", tables.jobs, Reservation, "submission_key", _job, is_per_campaign=False
 )
-CONTENTS: Final = (PREDICTIONS, PROPOSALS, MODEL_CARDS, BATCHES, JOBS, OBSERVATIONS)
+RETRACTIONS: Final = Content(
+    "retracted", tables.retractions, Retraction, "id", _retraction
+)
+TRAININGS: Final = Content("trained", tables.trainings, Training, "model_id", _training)
+ENTRIES: Final = Content("booked", tables.account_entries, Entry, "id", _entry)
+CONTENTS: Final = (
+    PREDICTIONS,
+    PROPOSALS,
+    MODEL_CARDS,
+    TRAININGS,
+    BATCHES,
+    JOBS,
+    OBSERVATIONS,
+    RETRACTIONS,
+    ENTRIES,
+)
 
 OWN_KINDS: Final = frozenset({c.kind for c in CONTENTS} | {"opened", "moved", "added"})
 """Kinds of event that only the store itself appends."""
@@ -162,7 +221,7 @@ def well_rows(job: Job) -> list[Columns]:
         {
             "submission_key": job.submission_key,
             "well": well.name,
-            "proposal_id": well.proposal_id,
+            "proposal_id": well.proposal_id or f"control:{well.control}",
             "replicate": well.replicate,
         }
         for well in job.wells

@@ -215,6 +215,53 @@ Index(None, observations.c.campaign_id, observations.c.slot)
 Index(None, observations.c.job_key)
 Index(None, observations.c.raw_sha256)
 
+retractions = _content(
+    "retractions",
+    _key("campaign_id"),
+    _key("id"),
+    _text("slot"),
+    Column("number", Integer, nullable=False),
+    _text("observation_id"),
+    UniqueConstraint("campaign_id", "slot", "number"),
+)
+retractions.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "observation_id"],
+        ["observations.campaign_id", "observations.id"],
+    )
+)
+
+trainings = _content(
+    "trainings",
+    _key("campaign_id"),
+    _key("model_id"),
+    Column("as_of", Integer, nullable=False),
+)
+trainings.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "model_id"], ["model_cards.campaign_id", "model_cards.id"]
+    )
+)
+trainings.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "as_of"],
+        ["events.campaign_id", "events.seq"],
+        name="fk_trainings_as_of",
+    )
+)
+Index(None, trainings.c.campaign_id, trainings.c.as_of)
+
+# Follows from the bodies of predictions and proposals, as `wells` from those of jobs.
+model_uses = Table(
+    "model_uses",
+    metadata,
+    _key("campaign_id"),
+    _key("model_id"),
+    _key("kind"),
+    _key("id"),
+)
+Index(None, proposals.c.campaign_id, proposals.c.prediction_id)
+
 observation_slots = Table(
     "observation_slots",
     metadata,
@@ -253,6 +300,49 @@ dataset_rows = Table(
         ["dataset_origins.dataset_id", "dataset_origins.origin"],
     ),
 )
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _key("shelf"),
+    _key("account"),
+    _text("unit"),
+    # Folded from `account_entries` by a trigger; none is ever overdrawn.
+    Column("free", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    CheckConstraint("free >= 0", name="free"),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    CheckConstraint("used >= 0", name="used"),
+)
+
+account_entries = _content(
+    "account_entries",
+    _key("campaign_id"),
+    _key("id"),
+    _text("shelf"),
+    _text("account"),
+    _text("unit"),
+    _text("kind"),
+    Column("batch_id", ForeignKey("batches.batch_id")),
+    Column("free", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+)
+# What is supplied comes from outside; all else only moves between the three.
+account_entries.append_constraint(
+    CheckConstraint(
+        "(kind IN ('supplied', 'counted') AND batch_id IS NULL AND reserved = 0"
+        " AND used = 0 AND (kind = 'counted' OR free > 0))"
+        " OR (batch_id IS NOT NULL AND free + reserved + used = 0"
+        " AND ((kind = 'reserved' AND reserved > 0 AND used = 0)"
+        " OR (kind = 'used' AND used > 0 AND free = 0)"
+        " OR (kind = 'refunded' AND free > 0 AND reserved <= 0 AND used <= 0)))",
+        name="kind",
+    )
+)
+Index(None, account_entries.c.shelf, account_entries.c.account)
+Index(None, account_entries.c.batch_id)
 
 principals = Table(
     "principals",

@@ -20,10 +20,12 @@ def raw(ledger: Ledger, campaign, sent: Job) -> Iterator[Connection]:
     """A connection to a ledger with something in each table."""
     ledger.create_key("ada", kind="person", scopes=["read"])
     with ledger.visit(campaign, actor="ada") as w:
-        w.add_model_card(CARD)
+        w.add_model_card(CARD, as_of=0)
         w.add_predictions([prediction("x")])
         w.add_proposals([proposal("p", prediction_id="x")])
-        w.add_observations([measurement("a1")])
+        w.add_observations([measurement("a1"), measurement("a2")])
+        w.retract(measurement("a2").digest(), reason="spilled")
+        w.supply(("boil", "budget"), 8, "experiments", key="opened", note="")
     with writing(ledger.engine).connect() as connection:
         yield connection
 
@@ -94,7 +96,11 @@ APPEND_ONLY = [
     ("well_moves", "detail"),
     ("campaign_legal", "to_state"),
     ("model_cards", "body"),
+    ("model_uses", "model_id"),
+    ("trainings", "as_of"),
+    ("retractions", "body"),
     ("principals", "kind"),
+    ("account_entries", "free"),
 ]
 
 
@@ -112,7 +118,7 @@ def test_what_was_appended_is_never_updated_or_deleted(raw: Connection):
 
 def test_every_table_but_the_folded_ones_is_protected(ledger: Ledger):
     folded = {f"{m.name}_states" for m in MACHINES} | {"observation_slots"}
-    free = folded | {"leases", "keys", VERSION_TABLE}
+    free = folded | {"leases", "keys", "accounts", VERSION_TABLE}
     tables = set(inspect(ledger.engine).get_table_names())
     tried = {table for table, _ in APPEND_ONLY}
     same = {f"{m.name}_{kind}" for m in MACHINES for kind in ("legal", "moves")}
