@@ -51,6 +51,7 @@ _COMMANDS: Final = {
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
         _Command("predict", "bench:predict", "How well do models predict new rows?"),
         _Command("env", "bench:env", "How fast are the practice environments?"),
+        _Command("core", "core:core", "How fast is the default model's core?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),

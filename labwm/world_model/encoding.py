@@ -42,7 +42,9 @@ from labwm.world_model.embedding import (
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.molecules import counts_of, descriptors_of, distinct
 
-MoleculeFeatures = Literal["kernel-pca", "descriptor-pca", "both", "names", "library", "quick-library"]
+MoleculeFeatures = Literal[
+    "kernel-pca", "descriptor-pca", "both", "names", "library", "quick-library"
+]
 
 N_COMPONENTS = 5
 """Components per role; 3 and 8 found optima later on two reaction grids."""

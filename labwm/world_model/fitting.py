@@ -209,7 +209,10 @@ def _fit_readout(
         seed=task.seed,
     )
     return _fitted(
-        task, chosen, {result.structure.name: result.score for result in results}, unseen
+        task,
+        chosen,
+        {result.structure.name: result.score for result in results},
+        unseen,
     )
 
 
@@ -237,9 +240,7 @@ def _fit_many_rows(
         groups = _groups(structure, encoder)
         some = _hyper_rows(task)
         first = None if start is None else start.theta
-        found, score = score_on(
-            evidence.take(some), structure, encoder, groups, first
-        )
+        found, score = score_on(evidence.take(some), structure, encoder, groups, first)
         results.append((score, found, structure, encoder, units, evidence))
     # Structures are compared on some of the rows, and the best is fitted to all.
     _, found, structure, encoder, units, evidence = min(results, key=lambda r: r[0])

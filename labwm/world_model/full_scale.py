@@ -332,16 +332,17 @@ class FullScaleSurrogate:
         phi: Tensor,
         scratch: tuple[Tensor, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        near = self._row_features[places]
+        # In double precision: a question's answer must not depend on its block.
+        near = self._row_features[places].double()
         among = self.neighbours.among(places, scratch) + MEAN_VARIANCE
         among = among - torch.bmm(near, near.transpose(1, 2))
         index = torch.arange(rows.start, rows.stop)
         cross = self.neighbours.cross(part.take(index), places) + MEAN_VARIANCE
-        cross = cross - torch.bmm(near, phi.float()[:, :, None])[:, :, 0]
+        cross = cross - torch.bmm(near, phi[:, :, None])[:, :, 0]
         among.diagonal(dim1=1, dim2=2).add_(self.noise[places] + JITTER)
         factor = torch.linalg.cholesky(among)
         gain = torch.cholesky_solve(cross[:, :, None], factor)[:, :, 0]
-        reach = phi - torch.bmm(gain.float()[:, None, :], near)[:, 0]
+        reach = phi - torch.bmm(gain[:, None, :], near)[:, 0]
         left = self.left_of(phi) - (gain * cross).sum(1)
         return gain, reach, left.clamp_min(0.0)
 

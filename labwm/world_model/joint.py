@@ -41,14 +41,12 @@ class JointPosterior:
         stated: Marginals of measuring each question once.
         factors: Lower Cholesky factors of the latent covariance, `q x q` for each
             readout, in its unit.
-        noise_sd: Of one measurement, length `m`, before calibration.
         steps: What values are rounded to, length `m`.
     """
 
     questions: Questions = field(repr=False)
     stated: Prediction = field(repr=False)
     factors: tuple[Floats, ...] = field(repr=False)
-    noise_sd: Floats
     steps: Floats
 
     def __len__(self) -> int:
@@ -115,7 +113,7 @@ class JointPosterior:
             )
             for j in range(len(self.factors))
         ]
-        return np.stack(drawn, axis=1) * self.noise_sd
+        return np.stack(drawn, axis=1) * self.stated.aleatoric[rows]
 
     def world(self, seed: int) -> "PoolWorld":
         """Return one of its worlds; it answers the questions of the pool only."""
@@ -188,13 +186,11 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
             half = cholesky(0.5 * (covariance + covariance.T))
         factors.append(own.scale * half.numpy())
     scales = np.array([own.scale for own in marginals.surrogates])
-    variances = np.array([own.noise_variance for own in marginals.surrogates])
     with torch.no_grad():
         stated = marginals(questions)
     return JointPosterior(
         questions=questions,
         stated=stated,
         factors=tuple(factors),
-        noise_sd=scales * np.sqrt(variances),
         steps=RESOLUTION * scales,
     )

@@ -76,10 +76,12 @@ def _fill(missing: Sequence[str], kind: str) -> None:
     _cache.update({(kind, s): row for s, row in kept.items()})
     rest = [s for s in missing if s not in kept]
     written = [s for s in rest if s]
-    canonical, features = _computed(written, kind)
-    keep_features(dict(zip(written, canonical, strict=True)), features, featuriser())
-    for name, rows in features.items():
-        _cache.update({(name, s): row for s, row in rows.items()})
+    if written:
+        canonical, features = _computed(written, kind)
+        names = dict(zip(written, canonical, strict=True))
+        keep_features(names, features, featuriser())
+        for name, rows in features.items():
+            _cache.update({(name, s): row for s, row in rows.items()})
     if "" in rest:
         _cache[kind, ""] = _absent(kind)
 
@@ -124,4 +126,6 @@ def _thermometer(columns: np.ndarray, counts: np.ndarray) -> NDArray[np.int32]:
     if not len(times):
         return np.array([ABSENT], np.int32)
     level = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return (np.repeat(columns.astype(np.int32) * LEVELS, times) + level).astype(np.int32)
+    return (np.repeat(columns.astype(np.int32) * LEVELS, times) + level).astype(
+        np.int32
+    )

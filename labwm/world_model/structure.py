@@ -45,7 +45,6 @@ class Structure:
         fingerprints = [Term("minmax", i) for i in range(len(LIBRARY_KINDS))]
         return (*fingerprints, Term("matern", 0))
 
-
     def quick(self) -> "Structure":
         """Return the structure with features that very many molecules can afford."""
         if self.features != "library":

@@ -100,9 +100,7 @@ class Surrogate:
         """Return all that is said of the marginals of questions."""
         mean, variance = self.mean_and_variance(block)
         known = (1.0 - variance / self.kernel.signal_variance).clamp(0.0, 1.0)
-        return Latent(
-            mean, variance, torch.full_like(mean, self.noise_variance), known
-        )
+        return Latent(mean, variance, torch.full_like(mean, self.noise_variance), known)
 
     def covariance(self, a: Inputs, b: Inputs) -> Tensor:
         """Return the posterior covariance of the latent function, `a x b`."""

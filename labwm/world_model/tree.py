@@ -40,7 +40,8 @@ PARTS: Final[dict[str, type]] = {
     for part in (
         GaussianProcessModel, Surrogate, Encoder, Kernel, Term, Inputs, Counts,
         NumberEncoder, NamesEncoder, MoleculeEncoder, TimeEncoder, KernelPca,
-        DescriptorPca, Standardiser, Observations, Questions, FullScaleSurrogate, Spread,
+        DescriptorPca, Standardiser, Observations, Questions, FullScaleSurrogate,
+        Spread,
     )
 }  # fmt: skip
 RECORDS: Final[dict[str, type[Record]]] = {
