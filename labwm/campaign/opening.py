@@ -22,6 +22,7 @@ from labwm.schema import (
 from labwm.space.candidates import candidates
 from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
+from labwm.space.stocks import check_levels
 
 POOL_LIMIT = 100_000
 """Candidates of a finite space; larger and continuous spaces are searched by draws."""
@@ -55,6 +56,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     if _is_open(held, spec):
         return spec.name
     material = _gather(spec)
+    check_levels(material.protocol, material.labels)
     lab = material.protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     opening = Opening(
         spec=spec,

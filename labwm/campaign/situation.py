@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydantic import AwareDatetime
 
-from labwm.campaign.batches import rounds_of
+from labwm.campaign.batches import control_wells, rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.forecasts import forecast_errors
 from labwm.errors import NotFoundError
@@ -28,6 +29,9 @@ from labwm.space.questions import (
     observations_from,
     questions_from,
 )
+
+RAISED = "budget.raised"
+"""Kind of the event by which a person raised the budget."""
 
 PREPARED = "campaign.prepared"
 """Kind of the event that holds what a campaign was opened with."""
@@ -66,11 +70,13 @@ class Situation:
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
+    budget: int
+    """Experiments in all: what was asked for, and what a person added."""
     n_spent: int
     """Experiments that were sent or are approved to be."""
-    forecast_errors: Mapping[str, tuple[float, ...]]
-    """Standardised errors of the predictions stored before, by readout."""
     books: Books = field(repr=False)
+    allowed: tuple[int, ...] | None = None
+    """Rows of the whole pool that may be chosen; None for all."""
 
     @functools.cached_property
     def pool(self) -> Questions:
@@ -78,7 +84,8 @@ class Situation:
 
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
-        return _read_pool(self.books, self.protocol, self.opening)
+        pool = _read_pool(self.books, self.protocol, self.opening)
+        return pool if self.allowed is None else pool.take(np.array(self.allowed))
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -106,6 +113,11 @@ class Situation:
         return observations_from(self.protocol, self.measurements)
 
     @functools.cached_property
+    def forecast_errors(self) -> Mapping[str, tuple[float, ...]]:
+        """Standardised errors of the predictions stored before, by readout."""
+        return forecast_errors(self.books, self.campaign_id, self.measurements)
+
+    @functools.cached_property
     def data_sha256(self) -> str:
         """Digest of the rows as a sorted table."""
         return self.observed.digest()
@@ -113,13 +125,13 @@ class Situation:
     @property
     def n_left(self) -> int:
         """Experiments that the budget still allows."""
-        return max(0, self.spec.budget - self.n_spent)
+        return max(0, self.budget - self.n_spent)
 
     @property
     def batch_size(self) -> int:
-        """Experiments per round, never more than the budget allows."""
+        """Experiments per round, never more than budget and plate allow."""
         wanted = self.spec.batch_size or self.protocol.lab.batch_size
-        return min(wanted, self.n_left)
+        return min(wanted, self.n_left, self.protocol.most_per_batch)
 
     @property
     def n_initial(self) -> int:
@@ -165,6 +177,12 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     return Opening.model_validate(prepared[0].body)
 
 
+def budget_of(books: Books, campaign_id: str, spec: CampaignSpec) -> int:
+    """Return the experiments that a campaign may measure in all."""
+    raised = books.ledger.events(campaign_id, kind=RAISED)
+    return int(raised[-1].body["to"]) if raised else spec.budget
+
+
 def read_situation(books: Books, campaign_id: str) -> Situation:
     """Read how a campaign stands.
 
@@ -174,13 +192,18 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
     opening = read_opening(books, campaign_id)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
     rounds = rounds_of(books, campaign_id)
-    measurements = books.ledger.measurements(campaign_id)
+    controls = control_wells(rounds)
+    measurements = tuple(
+        measurement
+        for measurement in books.ledger.measurements(campaign_id)
+        if (measurement.job_key or "", measurement.well or "") not in controls
+    )
     answered = {m.proposal_id for m in measurements}
     avoided = [
         well.conditions
         for past in rounds
         for well in past.job.wells
-        if well.proposal_id not in answered
+        if well.proposal_id is not None and well.proposal_id not in answered
     ]
     counted = [past for past in rounds if past.counts_as_spent]
     return Situation(
@@ -189,10 +212,11 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         protocol=protocol,
         measurements=measurements,
         avoided=avoided,
-        round=len(rounds),
+        # A trimmed batch, and one that was asked again, are of the same round.
+        round=max((past.job.round + 1 for past in rounds), default=0),
+        budget=budget_of(books, campaign_id, opening.spec),
         n_spent=sum(len(past.proposal_ids) for past in counted),
         books=books,
-        forecast_errors=forecast_errors(books, campaign_id, measurements),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.errors import InvalidInputError
+from labwm.evaluation.plate_tables import ReportedPlate
 from labwm.schema import (
     Conditions,
     Measurement,
@@ -60,6 +61,7 @@ class CampaignRecord:
             what random search would have found is computed from it.
         table_name: Where the table comes from.
         no_table: Why there is none.
+        plates: Those that were sent, where the protocol declares one.
     """
 
     name: str
@@ -71,6 +73,7 @@ class CampaignRecord:
     table: Sequence[Measurement] | None = None
     table_name: str = ""
     no_table: str = ""
+    plates: Sequence[ReportedPlate] = ()
 
     def __post_init__(self) -> None:
         if not any(experiment.measurements for experiment in self.experiments):

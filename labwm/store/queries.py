@@ -149,6 +149,18 @@ def round_proposals(
     return tuple(Proposal.model_validate_json(body) for body in bodies)
 
 
+def named_proposals(
+    connection: Connection, campaign_id: str, names: Collection[str]
+) -> tuple[Proposal, ...]:
+    """Return the proposals of these names, by round and rank."""
+    query = select(proposals.c.body).where(
+        proposals.c.campaign_id == campaign_id, proposals.c.id.in_(list(names))
+    )
+    query = query.order_by(proposals.c.round, proposals.c.rank, proposals.c.id)
+    bodies = connection.scalars(query)
+    return tuple(Proposal.model_validate_json(body) for body in bodies)
+
+
 def all_predictions(
     connection: Connection, campaign_id: str
 ) -> tuple[StoredPrediction, ...]:

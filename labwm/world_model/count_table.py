@@ -57,7 +57,7 @@ class CountTable:
 
 
 def count_table(tokens: Tensor, offsets: Tensor) -> CountTable:
-    """Build the table of molecules whose tokens follow one another; see `common_with`."""
+    """Build the table of molecules from their tokens; see `common_with`."""
     sizes = offsets.diff()
     vocabulary, position = torch.unique(tokens, return_inverse=True)
     owner = torch.repeat_interleave(

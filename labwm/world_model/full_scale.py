@@ -33,7 +33,7 @@ from labwm.world_model.surrogate import Latent
 
 N_NEIGHBOURS: Final = 128
 JITTER: Final = 1e-5
-"""Least noise variance, standardised: the leftover kernel is held in single precision."""
+"""Least noise variance, standardised: landmark features have single precision."""
 QUESTIONS_AT_ONCE: Final = 256
 SOLVED_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 2048
@@ -111,7 +111,7 @@ class FullScaleSurrogate:
         return Latent(*(torch.cat(column) for column in columns))
 
     def mean_and_variance(self, block: Inputs) -> tuple[Tensor, Tensor]:
-        """Return posterior mean and variance of the latent function, length `q` each."""
+        """Return mean and variance of the latent function, length `q` each."""
         said = self.latent(block)
         return said.mean, said.variance
 
@@ -172,7 +172,7 @@ class FullScaleSurrogate:
         return (y - self.location) / self.scale
 
     def features(self, inputs: Inputs) -> Tensor:
-        """Return landmark features, `q x m`: their products are the landmarks' share."""
+        """Return landmark features, `q x m`: their products are what landmarks say."""
         cross = self.kernel.matrix(inputs, self.landmark_inputs)
         return cross @ self._whitening.T
 

@@ -14,6 +14,7 @@ import pytest
 from labwm import errors
 from labwm.labs import capabilities_of, lab_names, origin_of_lab
 from labwm.schema import Capabilities
+from labwm.store.diagrams import renewed
 from tests.conftest import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -151,3 +152,10 @@ def test_the_table_of_labs_says_what_the_adapters_claim():
         said = ["yes" if can[claim] else "no" for claim in claims]
         row = f"| `{name}` | {origin_of_lab(name).value} | {' | '.join(said)} |"
         assert row in page, row
+
+
+def test_the_diagrams_of_the_state_machines_are_current():
+    page = (ROOT / "docs/ledger.md").read_text()
+    assert renewed(page) == page, "run: python -m labwm.store.diagrams docs/ledger.md"
+    assert page.count("stateDiagram-v2") == 3
+    assert "    submitting --> in_doubt\n" in page
