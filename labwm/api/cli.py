@@ -49,7 +49,10 @@ _COMMANDS: Final = {
     ),
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
-        _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("predict", "bench_models:predict", "How well do models predict rows?"),
+        _Command(
+            "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),

@@ -184,6 +184,7 @@ def stored_prediction(
         conditions=conditions,
         readouts=belief.readouts,
         support=belief.support,
+        success=belief.success,
         model_sha256=model_sha256,
         data_sha256=situation.data_sha256,
         made_at=datetime.now(UTC),

@@ -82,6 +82,17 @@ def log_probability_of_counting(state: State, prediction: Prediction) -> Floats:
     return total
 
 
+def log_probability_of_success(prediction: Prediction) -> Floats:
+    """Return the log probability that each experiment gives a value, length `c`.
+
+    What failed so far weighs on every gain: a region that fails is avoided as far as
+    its promise does not outweigh its risk.
+    """
+    if prediction.success is None:
+        return np.zeros(len(prediction))
+    return np.log(np.maximum(prediction.success, 1e-12))
+
+
 def choose(
     state: State,
     ready: Ready,
@@ -106,14 +117,9 @@ def _choose_in(
 ) -> Chosen:
     questions = state.pool.take(group)
     mean, sd = marginals(ready.model, state.protocol, questions)
-    prediction = (
-        ready.model.predict(questions) if state.protocol.outcome_constraints else None
-    )
-    weight = (
-        np.zeros(len(group))
-        if prediction is None
-        else log_probability_of_counting(state, prediction)
-    )
+    prediction = ready.model.predict(questions)
+    weight = log_probability_of_counting(state, prediction)
+    weight = weight + log_probability_of_success(prediction)
     single = improvement.log_gain(mean[None], sd, known[None])[0] + weight
     ranked = np.argsort(-single, kind="stable")
     n_compared = max(N_COMPARED, 8 * n)

@@ -170,13 +170,19 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
     """Return the joint posterior of some questions; costs `m (q**3 + q n**2)`.
 
     Raises:
-        InvalidInputError: If there are none, or more than `MOST_QUESTIONS`.
+        InvalidInputError: If there are none, more than `MOST_QUESTIONS`, or a readout
+            is pass/fail.
     """
     if not 0 < len(questions) <= MOST_QUESTIONS:
         raise InvalidInputError(
             f"A joint posterior has 1 to {MOST_QUESTIONS} questions; got "
             f"{len(questions)}. Take a part of the pool, or draw worlds with "
             "`draw_world`."
+        )
+    if any(marginals.passes):
+        raise InvalidInputError(
+            "A joint posterior is one of numbers; got a pass/fail readout. Draw worlds "
+            "with `draw_world`."
         )
     factors = []
     for own in marginals.surrogates:
@@ -185,7 +191,7 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
             covariance = own.covariance(inputs, inputs)
             half = cholesky(0.5 * (covariance + covariance.T))
         factors.append(own.scale * half.numpy())
-    scales = np.array([own.scale for own in marginals.surrogates])
+    scales = np.array([abs(own.scale) for own in marginals.surrogates])
     with torch.no_grad():
         stated = marginals(questions)
     return JointPosterior(

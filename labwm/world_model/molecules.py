@@ -38,7 +38,7 @@ def counts_of(smiles: Sequence[str], kind: Kind) -> Counts:
 
 
 def descriptors_of(smiles: Sequence[str], is_quick: bool = False) -> Floats:
-    """Return descriptors as signed logarithms, `u x p`, NaN where there is none.
+    """Return descriptors, `u x p`, NaN where there is none.
 
     Args:
         smiles: One per row.
@@ -53,8 +53,9 @@ def descriptors_of(smiles: Sequence[str], is_quick: bool = False) -> Floats:
 
 
 def distinct(smiles: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct SMILES, sorted, and the place of each row among them."""
-    names = sorted(set(smiles))
+    """Return the distinct SMILES as they come, and the place of each row among them."""
+    # As they come: where none is met twice, nothing is put in another order later.
+    names = list(dict.fromkeys(smiles))
     place = {name: i for i, name in enumerate(names)}
     return names, np.array([place[s] for s in smiles], dtype=np.int64)
 
@@ -101,10 +102,8 @@ def _computed(
             for name, rows in counted.items()
         }
     values, _ = (quick_descriptors if kind == "quick" else descriptors)(written)
-    # Descriptors span many decades: a signed logarithm brings them together.
-    logs = np.sign(values) * np.log1p(np.abs(values))
     names = [canonical(s) for s in written]
-    return names, {kind: dict(zip(written, logs, strict=True))}
+    return names, {kind: dict(zip(written, values, strict=True))}
 
 
 def _absent(kind: str) -> np.ndarray:

@@ -59,8 +59,8 @@ NUMERIC = (
 NUMERIC_EXPLORE = (Structure("ard-matern52-explore", prior="explore"),)
 LIBRARY = (Structure("summed-tanimoto-descriptors", "library"),)
 REACTION = (
+    Structure("kpca-identity", "kernel-pca-names"),
     Structure("kpca-chen", "kernel-pca", "chen"),
-    Structure("kpca-descriptors-chen", "both", "chen"),
     Structure("one-hot-chen", "names", "chen"),
 )
 REACTION_EXPLORE = (Structure("kpca-explore", "kernel-pca", "explore"),)

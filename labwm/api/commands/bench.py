@@ -1,4 +1,4 @@
-"""`labwm bench optimize|predict|env`: policies, models and environments on a table."""
+"""`labwm bench optimize|env`: policies and environments, and what benches share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,11 +35,6 @@ Tables = Annotated[
         help="Catalogue name or table; repeatable, then also scored together.",
     ),
 ]
-Models = Annotated[
-    list[str],
-    Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
-]
-_SCORES = ("rmse", "r2", "spearman", "nlpd", "crps", "coverage90", "seconds")
 _MOST_COLUMNS = 6
 _SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
 
@@ -97,17 +92,17 @@ def optimize(  # noqa: PLR0913 one argument per flag
         keep=keep,
     )
     if family is None and len(tables.tables) == 1:
-        with _progress() as shown:
-            played = play_table(rules, measurements, wanted, progress=_teller(shown))
+        with bar() as shown:
+            played = play_table(rules, measurements, wanted, progress=teller(shown))
         found = table_of(played, replace(wanted, plan=played.plan), data=one.data)
         everything = {one.data: played}
     else:
-        with _progress() as shown:
+        with bar() as shown:
             result = bench_family(
                 tables,
                 wanted,
                 lambda table: material(table.data, table.protocol),
-                progress=_teller(shown),
+                progress=teller(shown),
             )
         found, everything = result.table, result.played
     write_json(json, found.to_json())
@@ -187,7 +182,7 @@ def _show_family(found: "BenchTable") -> None:
             *("table", *names),
             title=f"{metric}: mean [95 % interval] over {found.seeds} seeds",
             rows=[
-                (one, *(_cell(by_place.get((one, name, metric))) for name in names))
+                (one, *(cell(by_place.get((one, name, metric))) for name in names))
                 for one in sets
             ],
         )
@@ -196,51 +191,8 @@ def _show_family(found: "BenchTable") -> None:
         if rows:
             table(
                 *("policy", "tables", metric),
-                rows=[(row.name, str(row.at), _cell(row)) for row in rows],
+                rows=[(row.name, str(row.at), cell(row)) for row in rows],
             )
-    out.print(f"data sha256 {found.data_sha256}", markup=False)
-
-
-def predict(  # noqa: PLR0913 one argument per flag
-    *,
-    data: str,
-    protocol: str | None = None,
-    model: Models = ["default", "random_forest", "mean"],  # noqa: B006 only read
-    split: str = "random",
-    readout: str | None = None,
-    seeds: int = 10,
-    json: Json = None,
-) -> None:
-    """Score models on rows that they did not see.
-
-    Parameters
-    ----------
-    data: Catalogue name or table.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    split: random, or a file with the columns row, fold, role.
-    readout: Which one is scored; that of the first objective when not given.
-    seeds: Random splits.
-    """
-    refuse_unwritable(json)
-    rules, measurements = material(data, protocol)
-    from labwm.evaluation.predict import PredictSettings, bench_predict
-
-    wanted = PredictSettings(tuple(model), split, seeds, readout)
-    with _progress() as shown:
-        found = bench_predict(
-            rules, measurements, wanted, data=data, progress=_teller(shown)
-        )
-    write_json(json, found.to_json())
-    names = list(dict.fromkeys((row.name, row.at) for row in found.rows))
-    by_name = {(row.name, row.at, row.metric): row for row in found.rows}
-    table(
-        *("model", "split", *_SCORES),
-        title=f"mean [95 % interval] over {found.seeds} seeds",
-        rows=[
-            (*name, *(_cell(by_name.get((*name, score))) for score in _SCORES))
-            for name in names
-        ],
-    )
     out.print(f"data sha256 {found.data_sha256}", markup=False)
 
 
@@ -269,13 +221,10 @@ def env(
 
         data, protocol = str(shipped("assay_data/xtb_dyes/table.csv")), "xtb_dyes"
     rules, measurements = material(data, protocol)
-    from labwm.evaluation.env_speed import measure_env_speed
-    from labwm.space import observations_from
-    from labwm.virtual_lab.practice import learn_task
+    from labwm.evaluation.env_speed import measure_env_speed, practice_task
 
-    measured = observations_from(rules, measurements)
     side.print("learning …", markup=False)
-    task = learn_task(rules, measured, budget=budget, n_learnt=rows)
+    task = practice_task(rules, measurements, budget=budget, n_learnt=rows)
     found = measure_env_speed(task, num_envs=envs)
     write_json(json, found.to_json())
     table(
@@ -319,7 +268,8 @@ def material(
     return rules, assay.measurements
 
 
-def _progress() -> Progress:
+def bar() -> Progress:
+    """Return a progress bar that goes away when it is done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -330,7 +280,8 @@ def _progress() -> Progress:
     )
 
 
-def _teller(shown: Progress) -> Callable[[str, int, int], None]:
+def teller(shown: Progress) -> Callable[[str, int, int], None]:
+    """Return what a bench tells its progress to."""
     bar = shown.add_task("starting")
 
     def tell(what: str, n_done: int, n_all: int) -> None:
@@ -353,14 +304,14 @@ def _show(found: "BenchTable", protocol: "Protocol") -> None:
         title=f"{metric} after so many experiments: mean [95 % interval] over "
         f"{found.seeds} seeds",
         rows=[
-            (name, *(_cell(by_place.get((name, at))) for at in shown)) for name in names
+            (name, *(cell(by_place.get((name, at))) for at in shown)) for name in names
         ],
     )
     singles = [row for row in found.rows if row.metric in _SINGLES]
     table(
         *("policy", *_SINGLES),
         rows=[
-            (name, *(_cell(_of(singles, name, metric)) for metric in _SINGLES))
+            (name, *(cell(_of(singles, name, metric)) for metric in _SINGLES))
             for name in names
         ],
     )
@@ -380,7 +331,8 @@ def _of(rows: list["Row"], name: str, metric: str) -> "Row | None":
     return next((r for r in rows if (r.name, r.metric) == (name, metric)), None)
 
 
-def _cell(row: "Row | None") -> str:
+def cell(row: "Row | None") -> str:
+    """Return a figure with its interval as people read it."""
     if row is None or row.mean is None:
         return "–"
     if row.n == 0 or row.low is None or row.high is None:

@@ -271,3 +271,15 @@ def test_a_latent_posterior_has_the_models_marginals(state_of, protocol):
     assert known.covariance_with(4)[4, 0] == pytest.approx(
         prediction.epistemic_sd[4, 0] ** 2, rel=1e-6
     )
+
+
+def test_a_region_that_failed_is_avoided(state_of):
+    pool = state_of().pool
+    hot = [i for i in range(27) if pool.row(i)["temperature"] == 100]
+    cooler = [i for i in range(27) if i not in hot][::2]
+    told = propose(state_of(tuple(cooler), failed=hot[:6]), n=2, policy="default")
+    assert told.model.predict(pool).success[hot].max() < 0.5
+    assert not set(rows_of(told)) & set(hot)
+    # Without the failures, heat is where the promise is.
+    known = propose(state_of(tuple(cooler)), n=2, policy="default")
+    assert set(rows_of(known)) & set(hot)

@@ -9,6 +9,7 @@ import torch
 from labwm.schema import Protocol
 from labwm.space.questions import Observations, Questions
 from labwm.world_model import GaussianProcessModel, fit, load_model, save_model
+from labwm.world_model import fit_readout as fit_readout_module
 from labwm.world_model import fitting as fitting_module
 from labwm.world_model import full_scale as full_scale_module
 from labwm.world_model import many_rows as many_rows_module
@@ -31,6 +32,7 @@ from tests.unit.world_model.assays import (
 def as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every assay counts as one of very many rows."""
     monkeypatch.setattr(fitting_module, "MAX_EXACT", 10)
+    monkeypatch.setattr(fit_readout_module, "MAX_EXACT", 10)
     monkeypatch.setattr(many_rows_module, "N_LANDMARKS", 24)
     monkeypatch.setattr(full_scale_module, "N_NEIGHBOURS", 32)
 
