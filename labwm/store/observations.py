@@ -1,14 +1,15 @@
 """Taking results in: any order and duplication of a stream gives the same data set."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
-from labwm.schema import Measurement, Status
+from labwm.schema import Measurement, Status, sha256_of
 from labwm.store import datasets
 from labwm.store.chain import BLOCK, Author
 from labwm.store.content import (
@@ -65,14 +66,28 @@ def add_observations(
 
 
 def dataset_sha256(connection: Connection, campaign_id: str) -> str:
-    """Return the identity of the present data: the digest of its sorted digests."""
-    return digest_of_records(
-        connection.scalars(
-            select(observation_slots.c.observation_id).where(
-                observation_slots.c.campaign_id == campaign_id
-            )
+    """Return the identity of the present data: the digest of what it says, sorted.
+
+    The same result read from another file is the same data.
+    """
+    query = (
+        select(observations.c.id, observations.c.raw_sha256, observations.c.body)
+        .join(
+            observation_slots,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.observation_id == observations.c.id),
         )
+        .where(observation_slots.c.campaign_id == campaign_id)
     )
+    rows = connection.execute(query).mappings()
+    return digest_of_records(said_sha256(row) for row in rows)
+
+
+def said_sha256(row: Mapping[Any, Any]) -> str:
+    """Return the digest of what an observation says, wherever it was written."""
+    if row["raw_sha256"] is None:
+        return row["id"]
+    return sha256_of(json.loads(row["body"]) | {"raw_sha256": None})
 
 
 def has_results(connection: Connection, submission_key: str) -> bool:
@@ -85,10 +100,14 @@ def latest(rows: Iterable[Any]) -> Any:
     """Return the row that counts among revisions of one slot, whatever their order.
 
     The lab's own revision number decides, then the time of measuring; a lab that
-    contradicts itself under one number and time is settled by digest, so that the
-    order of arrival never matters.
+    contradicts itself under one number and time is settled by the digest of what it
+    says, so that neither the order of arrival matters nor the file that came first.
     """
-    return max(rows, key=lambda row: (row["revision"], row["measured_at"], row["id"]))
+    return max(rows, key=_precedence)
+
+
+def _precedence(row: Mapping[Any, Any]) -> tuple[int, str, str, str]:
+    return (row["revision"], row["measured_at"], said_sha256(row), row["id"])
 
 
 def _refuse_unknown_wells(

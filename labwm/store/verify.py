@@ -234,6 +234,9 @@ def _stored_states(
     }
 
 
+_DECIDE = ("slot", "revision", "measured_at", "id", "raw_sha256", "body")
+
+
 def _verify_accounts(connection: Connection, campaign_id: str) -> None:
     """Compare each account that the campaign entered into with its entries."""
     for shelf, account in accounts.entered_by(connection, campaign_id):
@@ -245,7 +248,7 @@ def _verify_accounts(connection: Connection, campaign_id: str) -> None:
 def _verify_slots(connection: Connection, campaign_id: str) -> int:
     table = OBSERVATIONS.table
     rows = connection.execute(
-        select(table.c.slot, table.c.revision, table.c.measured_at, table.c.id)
+        select(*(table.c[name] for name in _DECIDE))
         .where(table.c.campaign_id == campaign_id)
         .order_by(table.c.slot)
     ).mappings()
