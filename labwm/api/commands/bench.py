@@ -221,13 +221,10 @@ def env(
 
         data, protocol = str(shipped("assay_data/xtb_dyes/table.csv")), "xtb_dyes"
     rules, measurements = material(data, protocol)
-    from labwm.evaluation.env_speed import measure_env_speed
-    from labwm.space import observations_from
-    from labwm.virtual_lab.practice import learn_task
+    from labwm.evaluation.env_speed import measure_env_speed, practice_task
 
-    measured = observations_from(rules, measurements)
     side.print("learning …", markup=False)
-    task = learn_task(rules, measured, budget=budget, n_learnt=rows)
+    task = practice_task(rules, measurements, budget=budget, n_learnt=rows)
     found = measure_env_speed(task, num_envs=envs)
     write_json(json, found.to_json())
     table(
