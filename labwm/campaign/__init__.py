@@ -9,6 +9,7 @@ from labwm.campaign.access import (
 )
 from labwm.campaign.advance import advance, open_ids
 from labwm.campaign.agents import predict, suggest
+from labwm.campaign.amending import amend, amendments
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
@@ -20,6 +21,7 @@ from labwm.campaign.database import (
 from labwm.campaign.dispatch import check_lab, install_lab, list_labs, work_lab
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
+from labwm.campaign.late import awaited_ids
 from labwm.campaign.notes import round_note
 from labwm.campaign.notices import take_notice
 from labwm.campaign.opening import open_campaign
@@ -29,16 +31,23 @@ from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, review, review_note
 from labwm.campaign.spending import raise_budget, supply
 from labwm.campaign.status import list_campaigns, measurements, status
+from labwm.campaign.steering import close, pause, resume
+from labwm.campaign.tracing import trace
+from labwm.campaign.typed_results import typed_values
 
 __all__ = [
     "LOCAL_PERSON",
     "CampaignCalibration",
     "ModelReview",
     "advance",
+    "amend",
+    "amendments",
     "authenticate",
+    "awaited_ids",
     "backup_database",
     "calibrations",
     "check_lab",
+    "close",
     "create_key",
     "decide",
     "doctor",
@@ -51,11 +60,13 @@ __all__ = [
     "measurements",
     "open_campaign",
     "open_ids",
+    "pause",
     "predict",
     "propose",
     "protocol_of",
     "raise_budget",
     "report",
+    "resume",
     "review",
     "review_note",
     "revoke_key",
@@ -66,6 +77,8 @@ __all__ = [
     "suggest",
     "supply",
     "take_notice",
+    "trace",
+    "typed_values",
     "upgrade_database",
     "verify_database",
     "work_lab",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labwm.design.candidates import Rows
 from labwm.design.greedy_batch import Picks, Problem, greedy_batch
 from labwm.design.improvement import Improvement
-from labwm.design.posterior import latent, marginals, objective_columns
+from labwm.design.posterior import latent, objective_columns
 from labwm.design.start import Ready
 from labwm.design.state import State
 from labwm.schema import Prediction
@@ -116,8 +116,9 @@ def _choose_in(
     group: Rows,
 ) -> Chosen:
     questions = state.pool.take(group)
-    mean, sd = marginals(ready.model, state.protocol, questions)
     prediction = ready.model.predict(questions)
+    columns = objective_columns(state.protocol)
+    mean, sd = prediction.mean[:, columns], prediction.epistemic_sd[:, columns]
     weight = log_probability_of_counting(state, prediction)
     weight = weight + log_probability_of_success(prediction)
     single = improvement.log_gain(mean[None], sd, known[None])[0] + weight

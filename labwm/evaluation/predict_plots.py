@@ -126,6 +126,7 @@ def error_against_support(
     half = _half_widths(said)
     _median(axes, middle, [half[rows] for rows in bins], RED, "stated")
     axes.set_ylim(0, max(float(np.quantile(error, 0.99)), 1e-12))
+    axes.set_xlim(left=float(np.quantile(place, 0.01)))
     axes.set_xlabel(
         "support: share of the prior variance that data removed"
         if has_support
