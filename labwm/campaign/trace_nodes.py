@@ -16,6 +16,7 @@ from labwm.schema import (
     TraceNode,
     Value,
 )
+from labwm.store.content import slot_of
 from labwm.store.tracing import Stored, Tracer, Trained
 
 Says = dict[str, str | float | int | bool | None]
@@ -102,7 +103,7 @@ class Trail:
         """Return a result with what people said of it, and its raw bytes."""
         found = self.tracer.result(self.campaign_id, name)
         one: Measurement = found.record
-        slot = self.tracer.slot_of(self.campaign_id, name)
+        slot = slot_of(one)
         counts = self.tracer.counts_now(self.campaign_id, slot) == name
         says: Says = {
             **{readout: _value(value) for readout, value in one.readouts.items()},

@@ -19,7 +19,7 @@ from labwm.schema import (
 )
 from labwm.store.tracing import Found
 
-_NEAR: Final = 5
+_NEAR: Final = 2
 """Results listed of each job that a model learnt from."""
 
 

@@ -137,10 +137,17 @@ def test_an_objective_changes_what_is_best(replayed: str):
 def test_an_approval_is_void_and_the_next_one_is_asked_for(by_hand: CampaignSpec):
     name = one_round(by_hand)
     approve(name)
+    assert budget(name) == (0, 4, 4)
     amend(name, DROP)
+    assert budget(name) == (4, 0, 4)
     assert move(name).waits_for is WaitsFor.APPROVAL
     states = [batch.approval for batch in campaign.status(name).batches]
     assert states == ["approved", "expired", "awaiting"]
+
+
+def budget(name: str) -> tuple[float, float, float]:
+    (found,) = [a for a in campaign.status(name).accounts if a.account == "budget"]
+    return found.free, found.reserved, found.used
 
 
 def test_a_job_in_the_lab_goes_on_under_its_own_version(by_hand: CampaignSpec):
