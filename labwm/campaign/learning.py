@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labwm import scores
 from labwm.campaign.batches import Round
@@ -14,6 +15,8 @@ from labwm.campaign.situation import Situation
 from labwm.schema import (
     CalibrationSoFar,
     Measurement,
+    PredictedReadout,
+    Prediction,
     Proposal,
     Status,
     StoredPrediction,
@@ -37,12 +40,30 @@ class Scored:
     low90: float
     high90: float
     measured: float
-    probability: float
-    """Predicted probability of a value at or below the measured one."""
-    log_density: float
+    stated: PredictedReadout
+    """The whole distribution that was predicted."""
     is_first: bool
     """Is it of the first result of its proposal? Further replicates share the error of
     the same prediction: they are no independent evidence about it."""
+
+    @property
+    def probability(self) -> float:
+        """Predicted probability of a value at or below the measured one."""
+        return float(self._prediction.cdf(self._measured)[0, 0])
+
+    @property
+    def log_density(self) -> float:
+        """Log density that was predicted at the measured value."""
+        return float(self._prediction.log_density(self._measured)[0, 0])
+
+    @property
+    def _prediction(self) -> Prediction:
+        # Built when asked for: how a campaign stands needs its intervals only.
+        return prediction_of([{self.readout: self.stated}])
+
+    @property
+    def _measured(self) -> NDArray[np.float64]:
+        return np.full((1, 1), self.measured)
 
     @property
     def is_inside_90(self) -> bool:
@@ -113,26 +134,23 @@ def _score_one(
     *,
     is_first: bool,
 ) -> list[Scored]:
-    prediction = prediction_of([stored.readouts])
     scored: list[Scored] = []
-    for j, name in enumerate(prediction.readouts):
+    for name, stated in stored.readouts.items():
         value = measurement.readouts.get(name)
         if value is None or value.value is None:
             continue
         if value.status not in {Status.OK, Status.OUT_OF_BOUNDS}:
             continue
-        y = np.full((1, len(prediction.readouts)), value.value)
         scored.append(
             Scored(
                 proposal_id=proposal.id,
                 readout=name,
                 round=_round_in(measurement, proposal),
-                predicted=stored.readouts[name].mean,
-                low90=stored.readouts[name].low90,
-                high90=stored.readouts[name].high90,
+                predicted=stated.mean,
+                low90=stated.low90,
+                high90=stated.high90,
                 measured=value.value,
-                probability=float(prediction.cdf(y)[0, j]),
-                log_density=float(prediction.log_density(y)[0, j]),
+                stated=stated,
                 is_first=is_first,
             )
         )
