@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench constraints clean
+.PHONY: help demo test test-slow soak check up docs bench bench-flow constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 
 up: $(STAMP) ## Prefect's UI, labwm's API and pages on this machine
 	@$(BIN)/labwm up
+
+bench-flow: $(STAMP) ## What a round costs beyond its modelling, and what a tick costs
+	@$(BIN)/python -m flows.overheads
 
 docs: $(STAMP) ## Run every block of the documentation
 	$(PYTEST) tests/docs

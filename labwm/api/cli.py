@@ -58,6 +58,7 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("unfreeze", "decisions:unfreeze", "Let a frozen campaign go on."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (
@@ -66,7 +67,12 @@ _COMMANDS: Final = {
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
     ),
-    "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
+    "model": (
+        _Command("list", "models:list_all", "List the recipes of campaigns' models."),
+        _Command("show", "models:show", "Show the card of a campaign's model."),
+        _Command("promote", "models:promote", "Let a recipe hold from now on."),
+        _Command("rollback", "models:rollback", "Undo the last promotion."),
+    ),
     "key": (
         _Command("create", "keys:create", "Create a key; its secret is shown once."),
         _Command("list", "keys:list_all", "List the keys, without secrets."),

@@ -31,6 +31,7 @@ from labwm.schema import (
     SubmitRequest,
     SuggestAnswer,
     SuggestRequest,
+    UnfreezeRequest,
 )
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `labwm key create`")
@@ -141,6 +142,13 @@ def submit(
 def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
     """Approve or reject exactly the batch with this digest; agents may not."""
     return campaign.decide(request, principal=principal)
+
+
+@routes.post("/unfreeze")
+def unfreeze(request: UnfreezeRequest, principal: Caller) -> CampaignStatus:
+    """Let a frozen campaign go on; agents may not."""
+    campaign.unfreeze(request.campaign_id, note=request.note, principal=principal)
+    return campaign.status(request.campaign_id)
 
 
 def _refuse_paths(spec: CampaignSpec) -> None:

@@ -9,6 +9,7 @@ from labwm.campaign.access import (
 )
 from labwm.campaign.advance import advance, open_ids
 from labwm.campaign.agents import predict, suggest
+from labwm.campaign.alarms import unfreeze
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
@@ -17,45 +18,57 @@ from labwm.campaign.database import (
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.doorbell import ring
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
+from labwm.campaign.model_notes import model_note
 from labwm.campaign.notes import round_note
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
+from labwm.campaign.recipes import RECIPES, Champion, Use, champions, promote, roll_back
 from labwm.campaign.reporting import drawing, report
-from labwm.campaign.reviewing import ModelReview, review, review_note
+from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
     "LOCAL_PERSON",
+    "RECIPES",
     "CampaignCalibration",
+    "Champion",
     "ModelReview",
+    "Use",
     "advance",
     "authenticate",
     "backup_database",
     "calibrations",
+    "champions",
     "check_lab",
     "create_key",
     "decide",
     "doctor",
     "drawing",
+    "is_due_for_review",
     "list_campaigns",
     "list_keys",
     "list_labs",
     "measurements",
+    "model_note",
     "open_campaign",
     "open_ids",
     "predict",
+    "promote",
     "propose",
     "protocol_of",
     "report",
     "review",
-    "review_note",
     "revoke_key",
+    "ring",
+    "roll_back",
     "round_note",
     "status",
     "submit",
     "suggest",
+    "unfreeze",
     "upgrade_database",
     "verify_database",
     "work_lab",

@@ -3,6 +3,7 @@
 from labwm.campaign.access import require
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.doorbell import ring
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import ConflictError, ForbiddenError, NotFoundError
@@ -78,6 +79,7 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
                 "self_approved": is_own,
             },
         )
+    ring()
     (fresh,) = (r for r in rounds_of(store, request.campaign_id) if r.key == batch.key)
     return batch_info(store, fresh)
 

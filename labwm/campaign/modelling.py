@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from labwm.world_model.contract import WorldModel
 
 _CACHED_MODELS = 4
-_models: OrderedDict[tuple[str, str, int], "WorldModel"] = OrderedDict()
+_Key = tuple[str, str, int, str]
+_models: OrderedDict[_Key, "WorldModel"] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
             n_initial=situation.n_initial,
             round=situation.round,
             seed=situation.round_seed,
+            recipe=situation.recipes["choose"],
         ),
         n=n,
         policy=policy,
@@ -143,23 +145,26 @@ def believe(
 
 
 def fitted(situation: Situation) -> "WorldModel":
-    """Return the model fitted to everything measured so far, from cache if it can.
+    """Return the model that answers questions, from cache if it can.
+
+    It is fitted to everything measured so far by the recipe promoted for `predict`.
 
     Raises:
         NotEnoughDataError: If there are too few measurements.
     """
     from labwm.world_model import fit
 
-    key = (situation.data_sha256, situation.protocol.digest(), situation.spec.seed)
+    recipe, seed = situation.recipes["predict"], situation.spec.seed
+    key = (situation.data_sha256, situation.protocol.digest(), seed, recipe)
     if key in _models:
         _models.move_to_end(key)
     else:
-        model = fit(situation.observed, situation.protocol, seed=situation.spec.seed)
+        model = fit(situation.observed, situation.protocol, recipe=recipe, seed=seed)
         _remember(key, model)
     return _told(_models[key], situation)
 
 
-def _remember(key: tuple[str, str, int], model: "WorldModel") -> None:
+def _remember(key: _Key, model: "WorldModel") -> None:
     _models[key] = model
     while len(_models) > _CACHED_MODELS:
         _models.popitem(last=False)

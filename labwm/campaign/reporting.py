@@ -34,7 +34,7 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
 
     store = books()
     situation = read_situation(store, campaign_id)
-    record = _record(store, situation)
+    record = record_of(store, situation)
     outcomes = outcomes_of(record)
     progress = progress_of(record, outcomes)
     try:
@@ -71,7 +71,12 @@ def drawing(smiles: str) -> str:
     return svg(smiles)
 
 
-def _record(store: Books, situation: Situation) -> "CampaignRecord":
+def record_of(store: Books, situation: Situation) -> "CampaignRecord":
+    """Put a campaign into the form that reports and plots are made from.
+
+    Raises:
+        InvalidInputError: If nothing was measured yet.
+    """
     from labwm.evaluation.campaign_record import CampaignRecord, ReportedExperiment
 
     campaign_id = situation.campaign_id

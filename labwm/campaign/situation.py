@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.forecasts import forecast_errors
+from labwm.campaign.recipes import Use, recipes_of
 from labwm.errors import NotFoundError
 from labwm.schema import (
     CampaignSpec,
@@ -70,6 +71,8 @@ class Situation:
     """Experiments that were sent or are approved to be."""
     forecast_errors: Mapping[str, tuple[float, ...]]
     """Standardised errors of the predictions stored before, by readout."""
+    recipes: Mapping[Use, str]
+    """By which recipe its models are fitted, for each use."""
     books: Books = field(repr=False)
 
     @functools.cached_property
@@ -191,6 +194,7 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         avoided=avoided,
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
+        recipes=recipes_of(books, campaign_id),
         books=books,
         forecast_errors=forecast_errors(books, campaign_id, measurements),
     )

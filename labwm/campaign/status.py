@@ -1,6 +1,7 @@
 """How campaigns stand, for every door; loads no model."""
 
 from labwm import settings
+from labwm.campaign.alarms import freeze_of
 from labwm.campaign.approval import batch_info, needs_approval
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
@@ -43,6 +44,7 @@ def status(campaign_id: str) -> CampaignStatus:
         ),
         model=cards[-1][1] if cards else None,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
+        frozen=frozen.why if (frozen := freeze_of(store, campaign_id)) else None,
     )
 
 
@@ -70,7 +72,8 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
         return WaitsFor.DONE
     past = rounds_of(store, situation.campaign_id)
     if not past or past[-1].is_closed:
-        return WaitsFor.NOTHING
+        frozen = freeze_of(store, situation.campaign_id)
+        return WaitsFor.PERSON if frozen else WaitsFor.NOTHING
     last = past[-1]
     if last.approval == "awaiting" and needs_approval(situation):
         return WaitsFor.APPROVAL

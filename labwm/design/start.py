@@ -8,9 +8,6 @@ from labwm.design.state import Batch, State
 from labwm.errors import NotEnoughDataError
 from labwm.world_model.contract import WorldModel
 
-RECIPE = "explore"
-"""The recipe that finds best, which is not the one that predicts best."""
-
 
 @dataclass(frozen=True)
 class Ready:
@@ -41,7 +38,9 @@ def ready_or_start(state: State, n: int) -> Ready | Batch:
     from labwm.world_model import fit
 
     try:
-        model = fit(state.observed, state.protocol, recipe=RECIPE, seed=state.seed)
+        model = fit(
+            state.observed, state.protocol, recipe=state.recipe, seed=state.seed
+        )
     except NotEnoughDataError as error:
         return _because(space_filling(state, n), error)
     return Ready(candidates, model)

@@ -22,6 +22,8 @@ class State:
         n_initial: Experiments to choose without a model first.
         round: Number of this round, from 0.
         seed: Of this round; the same state gives the same choices.
+        recipe: Of the model that policies choose by: the one that finds best, which is
+            not the one that predicts best.
     """
 
     protocol: Protocol
@@ -33,6 +35,7 @@ class State:
     n_initial: int
     round: int
     seed: int
+    recipe: str = "explore"
 
 
 @dataclass(frozen=True)

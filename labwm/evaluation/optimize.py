@@ -18,6 +18,11 @@ from labwm.schema import Measurement, Protocol
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it is, and how much there is."""
 
+Campaigns = Callable[
+    [Lookup, Plan, list[tuple[str, int]]], Iterator[tuple[str, int, Trace]]
+]
+"""Runs campaigns, each a policy with a seed, and yields what each did, in any order."""
+
 COMMAND = "labwm bench optimize"
 DEFAULT_POLICIES = ("default", "random")
 
@@ -62,6 +67,7 @@ def bench_optimize(
     *,
     data: str = "",
     progress: Progress | None = None,
+    campaigns: Campaigns | None = None,
 ) -> BenchTable:
     """Run every policy with every seed on a table and state how each fared.
 
@@ -73,6 +79,7 @@ def bench_optimize(
         settings: Policies, seeds, batch and budget.
         data: Name of the table, for the result.
         progress: Told after each campaign.
+        campaigns: What runs them elsewhere; this machine's processes when not given.
 
     Raises:
         NotFoundError: If a policy is unknown.
@@ -86,7 +93,7 @@ def bench_optimize(
     settings = replace(settings, plan=settings.plan.within(len(lookup)))
     yardstick = yardstick_of(lookup, n_max=settings.plan.budget)
     rows: list[Row] = []
-    traces = _traces(lookup, settings, progress)
+    traces = _traces(lookup, settings, progress, campaigns)
     for policy in settings.policies:
         rows += policy_rows(policy, traces[policy], settings.plan, yardstick)
     rows += exact_rows(settings.plan, yardstick)
@@ -109,11 +116,19 @@ def bench_optimize(
 
 
 def _traces(
-    lookup: Lookup, settings: OptimizeSettings, progress: Progress | None
+    lookup: Lookup,
+    settings: OptimizeSettings,
+    progress: Progress | None,
+    campaigns: Campaigns | None,
 ) -> dict[str, list[Trace]]:
     wanted = [(p, seed) for p in settings.policies for seed in range(settings.seeds)]
     done: dict[tuple[str, int], Trace] = {}
-    for policy, seed, trace in _campaigns(lookup, settings, wanted):
+    ran = (
+        _campaigns(lookup, settings, wanted)
+        if campaigns is None
+        else campaigns(lookup, settings.plan, wanted)
+    )
+    for policy, seed, trace in ran:
         done[policy, seed] = trace
         if progress:
             progress(f"{policy}, seed {seed}", len(done), len(wanted))

@@ -34,6 +34,7 @@ from labwm.schema.exchange import (
     SuggestAnswer,
     Suggestion,
     SuggestRequest,
+    UnfreezeRequest,
 )
 from labwm.schema.job import (
     Acknowledgement,
@@ -169,6 +170,7 @@ __all__ = [
     "SuggestAnswer",
     "SuggestRequest",
     "Suggestion",
+    "UnfreezeRequest",
     "Value",
     "WaitsFor",
     "Well",

@@ -166,6 +166,14 @@ class ApprovalRequest(Record):
     note: str = Field(default="", max_length=2000)
 
 
+class UnfreezeRequest(Record):
+    """Let a frozen campaign go on."""
+
+    campaign_id: str
+    note: str = Field(min_length=3, max_length=2000)
+    """What the person found; kept with the decision."""
+
+
 class BatchInfo(Record):
     """A batch and where it stands."""
 
@@ -229,6 +237,8 @@ class CampaignStatus(Record):
     batches: tuple[BatchInfo, ...]
     model: ModelCard | None
     link: str
+    frozen: str | None = None
+    """Why nothing is sent until a person has looked; None if it goes on."""
 
 
 class MeasurementPage(Record):

@@ -1,16 +1,15 @@
-"""`labwm campaign approve|reject`: by a person, on exactly what was shown."""
+"""`labwm campaign approve|reject|unfreeze`: a person's acts."""
 
-import os
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from labwm import campaign
-from labwm.api.access import principal_with
+from labwm.api.access import this_person
 from labwm.api.commands.campaigns import conditions_line
 from labwm.api.terminal import Json, is_interactive, out, table, write_json
 from labwm.errors import ConflictError, InvalidInputError, NotFoundError
-from labwm.schema import ApprovalRequest, BatchInfo, Principal
+from labwm.schema import ApprovalRequest, BatchInfo
 
 Digest = Annotated[
     str | None,
@@ -44,6 +43,24 @@ def reject(
     return _decide("reject", name, digest, note, json)
 
 
+def unfreeze(name: str, *, note: str, json: Json = None) -> int:
+    """Let a campaign go on that was frozen by results far from their predictions.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    note: What you found; kept with the decision.
+    """
+    principal = this_person()
+    lifted = campaign.unfreeze(name, note=note, principal=principal)
+    write_json(json, lifted)
+    out.print(
+        f"{name} goes on, by {principal.name}. It was frozen because {lifted.why}.",
+        markup=False,
+    )
+    return 0
+
+
 def _decide(
     decision: Literal["approve", "reject"],
     name: str,
@@ -51,7 +68,7 @@ def _decide(
     note: str,
     json: Json,
 ) -> int:
-    principal = _person()
+    principal = this_person()
     batch = _waiting(name, digest)
     _show(batch)
     if digest is None and not _agrees(decision, name, batch):
@@ -71,11 +88,6 @@ def _decide(
         markup=False,
     )
     return 0
-
-
-def _person() -> Principal:
-    secret = os.environ.get("LABWM_KEY")
-    return principal_with(secret) if secret else campaign.LOCAL_PERSON
 
 
 def _waiting(name: str, digest: str | None) -> BatchInfo:
