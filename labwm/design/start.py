@@ -8,6 +8,10 @@ from labwm.design.state import Batch, State
 from labwm.errors import NotEnoughDataError
 from labwm.world_model.contract import WorldModel
 
+RECIPE = "explore"
+"""The recipe that finds best, which is not the one that predicts best: a state's own
+unless it says otherwise."""
+
 
 @dataclass(frozen=True)
 class Ready:

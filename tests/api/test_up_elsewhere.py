@@ -66,8 +66,12 @@ def test_a_worker_of_a_process_pool_runs_a_campaign(desk: Site):
     with launched_in(desk) as launched:
         launched.wait_until_ready()
         with working(launched):
-            name = "by-worker"
-            spec = small_spec(name, budget=4)
+            name, folder = "by-worker", launched.site.folder
+            # A worker runs each flow in a folder of its own: paths are absolute.
+            spec = small_spec(name, budget=4) | {
+                "protocol": str(folder / "free.yaml"),
+                "data": str(folder / "table.csv"),
+            }
             run = launched.start("process-campaign", spec=spec)
             state = launched.ended(run)
         assert (state["type"], state["name"]) == ("COMPLETED", "Done"), state
