@@ -46,7 +46,9 @@ def run_all(
 
 def _dask(workers: int, address: str | None) -> TaskRunner[Any]:
     try:
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask import (  # pyright: ignore[reportMissingImports] an extra
+            DaskTaskRunner,
+        )
     except ImportError as error:
         raise _absent("dask", error) from error
     if address is not None:
@@ -58,7 +60,9 @@ def _dask(workers: int, address: str | None) -> TaskRunner[Any]:
 
 def _ray(workers: int, address: str | None) -> TaskRunner[Any]:
     try:
-        from prefect_ray import RayTaskRunner
+        from prefect_ray import (  # pyright: ignore[reportMissingImports] an extra
+            RayTaskRunner,
+        )
     except ImportError as error:
         raise _absent("ray", error) from error
     if address is not None:
