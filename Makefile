@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench bench-flow constraints clean
+.PHONY: help demo test test-slow soak check up docs bench-flow bench-env constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+bench-env: $(STAMP) ## Steps per second of the practice environments
+	@$(BIN)/labwm bench env
 
 up: $(STAMP) ## Prefect's UI, labwm's API and pages on this machine
 	@$(BIN)/labwm up

@@ -1,6 +1,6 @@
 """Back-test a policy on a known table, its campaigns spread over a task runner."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger, task
@@ -23,7 +23,7 @@ PER_TASK = 4
 
 @task(name="campaigns", cache_policy=NO_CACHE, retries=0)
 def run_campaigns(
-    lookup: "Lookup", plan: "Plan", wanted: list[tuple[str, int]]
+    lookup: "Lookup", plan: "Plan", wanted: Sequence[tuple[str, int]]
 ) -> "list[tuple[str, int, Trace]]":
     """Run some campaigns on a table, one after the other."""
     from threadpoolctl import threadpool_limits
@@ -55,7 +55,7 @@ def backtest_policy(form: BacktestForm) -> State:
     policies = tuple(dict.fromkeys((form.policy, "random")))
 
     def spread(
-        lookup: "Lookup", plan: "Plan", wanted: list[tuple[str, int]]
+        lookup: "Lookup", plan: "Plan", wanted: Sequence[tuple[str, int]]
     ) -> "Iterator[tuple[str, int, Trace]]":
         parts = [wanted[i : i + PER_TASK] for i in range(0, len(wanted), PER_TASK)]
         jobs = [{"lookup": lookup, "plan": plan, "wanted": part} for part in parts]
@@ -65,9 +65,8 @@ def backtest_policy(form: BacktestForm) -> State:
     found = bench_optimize(
         rules,
         measurements,
-        OptimizeSettings(plan, policies, form.seeds),
+        OptimizeSettings(plan, policies, form.seeds, spread=spread),
         data=form.data,
-        campaigns=spread,
     )
     _show(found)
     get_run_logger().info("data sha256 %s", found.data_sha256)

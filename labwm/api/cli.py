@@ -50,6 +50,7 @@ _COMMANDS: Final = {
     "bench": (
         _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
         _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
@@ -59,6 +60,7 @@ _COMMANDS: Final = {
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
         _Command("unfreeze", "decisions:unfreeze", "Let a frozen campaign go on."),
+        _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (
@@ -80,6 +82,7 @@ _COMMANDS: Final = {
     ),
     "db": (
         _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("downgrade", "database:downgrade", "Go back one release."),
         _Command("backup", "database:backup", "Copy the ledger while it is in use."),
         _Command("verify", "database:verify", "Check every campaign's chain."),
     ),

@@ -14,11 +14,13 @@ from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
     doctor,
+    downgrade_database,
     upgrade_database,
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
 from labwm.campaign.doorbell import ring
+from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.model_notes import model_note
 from labwm.campaign.notes import round_note
@@ -46,6 +48,7 @@ __all__ = [
     "create_key",
     "decide",
     "doctor",
+    "downgrade_database",
     "drawing",
     "is_due_for_review",
     "list_campaigns",
@@ -65,6 +68,7 @@ __all__ = [
     "ring",
     "roll_back",
     "round_note",
+    "settle",
     "status",
     "submit",
     "suggest",

@@ -5,6 +5,7 @@ from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.doorbell import ring
 from labwm.campaign.lease import Lease
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import ConflictError, ForbiddenError, NotFoundError
 from labwm.schema import (
@@ -36,6 +37,7 @@ def settle(
 ) -> tuple[str, WaitsFor, bool]:
     """Approve by the protocol's written policy, or wait for a person."""
     if needs_approval(situation):
+        reached(Moment.AWAITING)
         return f"round {batch.number} awaits approval", WaitsFor.APPROVAL, True
     rule = f"protocol {situation.protocol.name} version {situation.protocol.version}"
     with lease.write(store) as w:
@@ -49,6 +51,7 @@ def settle(
                 "written_in": rule,
             },
         )
+    reached(Moment.APPROVED)
     return f"round {batch.number}: approved by {rule}", WaitsFor.NOTHING, False
 
 
@@ -79,6 +82,7 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
                 "self_approved": is_own,
             },
         )
+    reached(Moment.APPROVED)
     ring()
     (fresh,) = (r for r in rounds_of(store, request.campaign_id) if r.key == batch.key)
     return batch_info(store, fresh)
@@ -128,6 +132,6 @@ def batch_info(store: Books, batch: Round) -> BatchInfo:
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,
-        submission_key=batch.key if batch.submission else None,
+        submission_key=batch.submission_key if batch.submission else None,
         proposals=tuple(proposals[proposal_id] for proposal_id in batch.proposal_ids),
     )

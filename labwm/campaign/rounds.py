@@ -13,6 +13,7 @@ from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation
 from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
@@ -69,6 +70,7 @@ def propose_round(
                 "needs_approval": needs_approval(situation),
             },
         )
+    reached(Moment.DRAFTED)
     policy = chosen.policy if chosen else "agents"
     return f"round {situation.round}: {len(proposals)} proposals by {policy}"
 

@@ -3,18 +3,16 @@
 Shapes: `t` experiments in the order in which they were measured.
 """
 
-import resource
-import sys
 import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm.design.propose import propose
 from labwm.design.state import Batch, State
 from labwm.errors import InvalidInputError
 from labwm.evaluation.lookup import Lookup
+from labwm.evaluation.planners import Planner, planner_of
 from labwm.schema import Prediction
 from labwm.world_model.contract import SupportsFeedback
 
@@ -82,7 +80,7 @@ class Trace:
 
 
 def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
-    """Run one campaign until the budget is spent or nothing is left.
+    """Run one campaign of a policy until the budget is spent or nothing is left.
 
     Args:
         lookup: The table that answers.
@@ -90,6 +88,11 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
         policy: Name of the policy.
         seed: Of the campaign: of every round's choices and of the replicates drawn.
     """
+    return play(lookup, plan, planner_of(policy, side_python=None), seed=seed)
+
+
+def play(lookup: Lookup, plan: Plan, planner: Planner, *, seed: int) -> Trace:
+    """Run one campaign of any planner; see `backtest`."""
     rows: list[int] = []
     measured: list[int] = []
     covered: list[float] = []
@@ -100,8 +103,10 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
     while len(rows) < budget:
         n = min(plan.batch, budget - len(rows))
         state = _state(lookup, plan, measured, number=len(seconds), seed=seed)
+        if not seconds:
+            planner.prepare(state)
         start = time.perf_counter()
-        batch = propose(state, n=n, policy=policy)
+        batch = planner.choose(state, n)
         seconds.append(time.perf_counter() - start)
         chosen = [choice.row for choice in batch.choices]
         new = [lookup.measure(row, seed=seed) for row in chosen]
@@ -115,14 +120,8 @@ def backtest(lookup: Lookup, plan: Plan, *, policy: str, seed: int) -> Trace:
         is_covered=np.array(covered),
         is_vacuous=np.array(vacuous),
         seconds=np.array(seconds),
-        peak_mb=peak_mb(),
+        peak_mb=planner.peak_mb(),
     )
-
-
-def peak_mb() -> float:
-    """Return the largest resident memory of this process so far, in 10**6 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _state(

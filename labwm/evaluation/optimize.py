@@ -1,27 +1,22 @@
 """Back-test policies on a table: how fast does each find what the table holds?"""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 
 from labwm.design.candidates import changed_freely
-from labwm.design.propose import require_policy
 from labwm.errors import InvalidInputError
-from labwm.evaluation.backtest import Plan, Trace, backtest
-from labwm.evaluation.lookup import Lookup, lookup_from
-from labwm.evaluation.progress import exact_rows, policy_rows
+from labwm.evaluation.backtest import Plan, Trace
+from labwm.evaluation.lookup import lookup_from
+from labwm.evaluation.paired import difference_row
+from labwm.evaluation.planners import require_planner, version_of
+from labwm.evaluation.progress import exact_rows, policy_rows, regret_areas
+from labwm.evaluation.runs import Progress, Runs, Spread, traces_of
+from labwm.evaluation.side_planner import PLANNERS
 from labwm.evaluation.table import BenchTable, Row, versions
-from labwm.evaluation.yardstick import yardstick_of
+from labwm.evaluation.yardstick import Yardstick, yardstick_of
 from labwm.schema import Measurement, Protocol
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how much of it is, and how much there is."""
-
-Campaigns = Callable[
-    [Lookup, Plan, list[tuple[str, int]]], Iterator[tuple[str, int, Trace]]
-]
-"""Runs campaigns, each a policy with a seed, and yields what each did, in any order."""
 
 COMMAND = "labwm bench optimize"
 DEFAULT_POLICIES = ("default", "random")
@@ -33,12 +28,15 @@ class OptimizeSettings:
 
     Attributes:
         plan: Batch, budget and first experiments.
-        policies: Names, each once.
+        policies: Names, each once; planners of other packages are among them.
         seeds: Campaigns per policy; their seeds are 0, 1, …
         honours_change: Keep the protocol's hard-to-change parameters at one value per
             batch, as a campaign does. Off by default: published figures on tables
             know no such rule, and random's exact expectation has none.
         jobs: Processes; 1 stays in this one.
+        side_python: Interpreter of planners of other packages.
+        keep: Folder of kept campaigns: what lies there is not run again.
+        spread: Runs campaigns elsewhere; `jobs` processes of this machine when None.
     """
 
     plan: Plan
@@ -46,6 +44,9 @@ class OptimizeSettings:
     seeds: int = 20
     honours_change: bool = False
     jobs: int = 1
+    side_python: Path | None = None
+    keep: Path | None = None
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.jobs < 1:
@@ -60,6 +61,73 @@ class OptimizeSettings:
             )
 
 
+@dataclass(frozen=True)
+class Played:
+    """Every campaign of a back-test on one table.
+
+    Attributes:
+        protocol: What the campaigns were run for.
+        sha256: Digest of the table's measurements.
+        plan: Batch and budget, as far as the table allows.
+        yardstick: What there was to find.
+        traces: Policy to campaigns, by seed.
+    """
+
+    protocol: Protocol
+    sha256: str
+    plan: Plan
+    yardstick: Yardstick
+    traces: dict[str, list[Trace]]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield how each policy fared, random's expectation, and each pair compared."""
+        for policy, traces in self.traces.items():
+            yield from policy_rows(policy, traces, self.plan, self.yardstick)
+        yield from exact_rows(self.plan, self.yardstick)
+        areas = {
+            policy: regret_areas(traces, self.plan, self.yardstick)
+            for policy, traces in self.traces.items()
+        }
+        for pair in combinations(self.traces, 2):
+            both = areas[pair[0]], areas[pair[1]]
+            yield difference_row(pair, "regret_area", self.plan.budget, both)
+
+
+def play_table(
+    protocol: Protocol,
+    measurements: Sequence[Measurement],
+    settings: OptimizeSettings,
+    *,
+    progress: Progress | None = None,
+) -> Played:
+    """Run every policy with every seed on a table.
+
+    Raises:
+        NotFoundError: If a policy is unknown.
+        UnavailableError: If the environment of another package's planner is absent.
+        NotEnoughDataError: If the table is too small, or an objective has no number.
+    """
+    for policy in settings.policies:
+        require_planner(policy, protocol, side_python=settings.side_python)
+    if not settings.honours_change:
+        protocol = changed_freely(protocol)
+    lookup = lookup_from(protocol, measurements)
+    plan = settings.plan.within(len(lookup))
+    runs = Runs(
+        lookup,
+        plan,
+        settings.policies,
+        settings.seeds,
+        settings.jobs,
+        settings.side_python,
+        settings.keep,
+        settings.spread,
+    )
+    traces = traces_of(runs, progress)
+    yardstick = yardstick_of(lookup, n_max=plan.budget)
+    return Played(lookup.protocol, lookup.sha256, plan, yardstick, traces)
+
+
 def bench_optimize(
     protocol: Protocol,
     measurements: Sequence[Measurement],
@@ -67,11 +135,11 @@ def bench_optimize(
     *,
     data: str = "",
     progress: Progress | None = None,
-    campaigns: Campaigns | None = None,
 ) -> BenchTable:
     """Run every policy with every seed on a table and state how each fared.
 
-    Random's exact expectation stands beside the policies as `random_exact`.
+    Random's exact expectation stands beside the policies as `random_exact`; each pair
+    of policies stands as `a - b`, compared seed by seed.
 
     Args:
         protocol: What an experiment is and what it is wanted for.
@@ -79,99 +147,40 @@ def bench_optimize(
         settings: Policies, seeds, batch and budget.
         data: Name of the table, for the result.
         progress: Told after each campaign.
-        campaigns: What runs them elsewhere; this machine's processes when not given.
 
     Raises:
         NotFoundError: If a policy is unknown.
+        UnavailableError: If the environment of another package's planner is absent.
         NotEnoughDataError: If the table is too small, or an objective has no number.
     """
-    for policy in settings.policies:
-        require_policy(policy)
-    if not settings.honours_change:
-        protocol = changed_freely(protocol)
-    lookup = lookup_from(protocol, measurements)
-    settings = replace(settings, plan=settings.plan.within(len(lookup)))
-    yardstick = yardstick_of(lookup, n_max=settings.plan.budget)
-    rows: list[Row] = []
-    traces = _traces(lookup, settings, progress, campaigns)
-    for policy in settings.policies:
-        rows += policy_rows(policy, traces[policy], settings.plan, yardstick)
-    rows += exact_rows(settings.plan, yardstick)
+    played = play_table(protocol, measurements, settings, progress=progress)
+    return table_of(played, replace(settings, plan=played.plan), data=data)
+
+
+def table_of(played: Played, settings: OptimizeSettings, *, data: str) -> BenchTable:
+    """Return the figures of campaigns on one table."""
     return BenchTable(
         command=COMMAND,
         data=data,
-        data_sha256=lookup.sha256,
+        data_sha256=played.sha256,
         seeds=settings.seeds,
         settings={
             "batch": settings.plan.batch,
             "budget": settings.plan.budget,
             "n_initial": settings.plan.n_initial or settings.plan.batch,
             "honours_change": settings.honours_change,
-            "protocol": protocol.name,
-            "n_pool": len(lookup),
+            "protocol": played.protocol.name,
+            "n_pool": len(played.yardstick.utilities),
         },
-        versions=versions(),
-        rows=tuple(rows),
+        versions=versions() | planner_versions(settings),
+        rows=tuple(played.rows()),
     )
 
 
-def _traces(
-    lookup: Lookup,
-    settings: OptimizeSettings,
-    progress: Progress | None,
-    campaigns: Campaigns | None,
-) -> dict[str, list[Trace]]:
-    wanted = [(p, seed) for p in settings.policies for seed in range(settings.seeds)]
-    done: dict[tuple[str, int], Trace] = {}
-    ran = (
-        _campaigns(lookup, settings, wanted)
-        if campaigns is None
-        else campaigns(lookup, settings.plan, wanted)
-    )
-    for policy, seed, trace in ran:
-        done[policy, seed] = trace
-        if progress:
-            progress(f"{policy}, seed {seed}", len(done), len(wanted))
+def planner_versions(settings: OptimizeSettings) -> dict[str, str]:
+    """Return the versions of planners of other packages."""
     return {
-        policy: [done[policy, seed] for seed in range(settings.seeds)]
+        policy: version_of(policy, side_python=settings.side_python)
         for policy in settings.policies
+        if policy in PLANNERS
     }
-
-
-def _campaigns(
-    lookup: Lookup, settings: OptimizeSettings, wanted: list[tuple[str, int]]
-) -> Iterator[tuple[str, int, Trace]]:
-    if settings.jobs == 1:
-        for policy, seed in wanted:
-            yield (
-                policy,
-                seed,
-                backtest(lookup, settings.plan, policy=policy, seed=seed),
-            )
-        return
-    # Forking a process that has started torch's threads can lock it up.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        settings.jobs, context, initializer=_start, initargs=(lookup, settings.plan)
-    ) as pool:
-        futures = {pool.submit(_campaign, *one): one for one in wanted}
-        for future in as_completed(futures):
-            policy, seed = futures[future]
-            yield policy, seed, future.result()
-
-
-_given: dict[str, tuple[Lookup, Plan]] = {}
-"""The table of this worker process: sent once, not with every campaign."""
-
-
-def _start(lookup: Lookup, plan: Plan) -> None:
-    from threadpoolctl import threadpool_limits
-
-    # One core each: the processes share the machine already.
-    threadpool_limits(1)
-    _given["table"] = (lookup, plan)
-
-
-def _campaign(policy: str, seed: int) -> Trace:
-    lookup, plan = _given["table"]
-    return backtest(lookup, plan, policy=policy, seed=seed)

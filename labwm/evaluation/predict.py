@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from labwm import scores
 from labwm.errors import InvalidInputError, NotFoundError, suggest
-from labwm.evaluation.backtest import peak_mb
 from labwm.evaluation.baselines import Marginal, known_values, predictor
 from labwm.evaluation.lookup import Lookup, lookup_from
+from labwm.evaluation.machine import peak_mb
 from labwm.evaluation.splits import Split, random_splits, read_splits
 from labwm.evaluation.table import BenchTable, Row, summarise, versions
 from labwm.schema import Measurement, Protocol

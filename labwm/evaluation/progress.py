@@ -9,6 +9,7 @@
 | topk_recall | share of the best 1 % found; several objectives: of the front |
 | experiments_to_threshold | to 99 % of the best; budget + 1 where not reached |
 | threshold_reached | share of campaigns that reached it |
+| first_batch_percentile | of its best among the best of as many random ones |
 | coverage90, vacuous_share | of what was predicted before it was measured |
 """
 
@@ -18,7 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.evaluation.backtest import Plan, Trace
-from labwm.evaluation.random_expectation import expected_experiments_to
+from labwm.evaluation.random_expectation import (
+    expected_experiments_to,
+    probability_of_best,
+)
 from labwm.evaluation.table import Row, exact, summarise
 from labwm.evaluation.yardstick import Yardstick
 
@@ -43,15 +47,44 @@ def policy_rows(
         ]
         yield summarise(name, "topk_recall", at, found)
     budget = places[-1]
-    at_random = _random_regret(yardstick, places).sum()
-    # Where random is sure to find the best at once, there is no area to compare with.
-    area = regret.sum(axis=1) / at_random if at_random > 0 else [np.nan]
-    yield summarise(name, "regret_area", budget, area)
+    yield summarise(name, "regret_area", budget, regret_areas(traces, plan, yardstick))
+    if yardstick.has_one_objective:
+        first = first_batch_percentiles(
+            progress[:, places[0] - 1], places[0], yardstick
+        )
+        yield summarise(name, "first_batch_percentile", places[0], first)
     reached = np.asarray(progress >= yardstick.threshold)
     first = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, budget + 1)
     yield summarise(name, "experiments_to_threshold", budget, first)
     yield summarise(name, "threshold_reached", budget, (row.any() for row in reached))
     yield from _model_rows(name, traces)
+
+
+def regret_areas(traces: Sequence[Trace], plan: Plan, yardstick: Yardstick) -> Floats:
+    """Return each campaign's regret area, relative to random's expectation.
+
+    NaN where random is sure to find the best at once: there is no area to compare with.
+    """
+    places = _places(plan, yardstick)
+    at_random = _random_regret(yardstick, places).sum()
+    if not at_random > 0:
+        return np.full(len(traces), np.nan)
+    progress = np.stack([yardstick.progress(trace.rows) for trace in traces])
+    regret = yardstick.goal - progress[:, np.array(places) - 1]
+    return regret.sum(axis=1) / at_random
+
+
+def first_batch_percentiles(best: Floats, n: int, yardstick: Yardstick) -> Floats:
+    """Return where each best of a first batch of `n` lies among random ones, 0 to 1.
+
+    Ties count half: random's own mean is 0.5.
+    """
+    ascending = np.sort(yardstick.utilities[:, 0])
+    *_, below = probability_of_best(len(ascending), n)
+    padded = np.concatenate([[0.0], below])
+    at_most = padded[np.searchsorted(ascending, best, side="right")]
+    under = padded[np.searchsorted(ascending, best, side="left")]
+    return (at_most + under) / 2
 
 
 def exact_rows(plan: Plan, yardstick: Yardstick) -> Iterator[Row]:

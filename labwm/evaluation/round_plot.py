@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from labwm.evaluation.campaign_progress import CampaignProgress
 from labwm.evaluation.campaign_record import Outcomes, Stated
-from labwm.evaluation.canvas import ORANGE, panels, png, title
+from labwm.evaluation.canvas import ORANGE, one_over_two, panels, png, title
 from labwm.evaluation.honesty_plots import draw_before_after, draw_calibration
 from labwm.evaluation.progress_plots import draw_progress
 from labwm.schema import Goal, Protocol
@@ -22,7 +22,7 @@ def round_plot(
     progress: CampaignProgress,
     stated: Stated | None,
 ) -> bytes:
-    """Draw progress; and beside it predicted against measured and the calibration.
+    """Draw progress; and under it predicted against measured, and the calibration.
 
     With one objective to maximise or minimise, the 90 % interval that was stated for
     each experiment stands behind the progress.
@@ -33,16 +33,10 @@ def round_plot(
         progress: How far that came.
         stated: What was predicted before; None in the first round.
     """
-    figure, axes = panels(1 if stated is None else 3, height=4.2)
-    # Places written down: finding them takes longer than drawing all the rest.
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.15, top=0.86)
+    figure, axes = panels() if stated is None else one_over_two()
     if stated is not None:
-        figure.set_size_inches(13.5, 4.2)
-        figure.subplots_adjust(left=0.06, wspace=0.24)
         _draw_stated(axes[0], protocol, outcomes)
-        readout = protocol.objectives[0].readout
-        j = stated.readouts.index(readout)
+        j = stated.readouts.index(protocol.objectives[0].readout)
         draw_before_after(axes[1], stated, j, width=TITLE_WIDTH)
         draw_calibration(axes[2], stated)
         title(axes[2], "Calibration so far", width=TITLE_WIDTH)

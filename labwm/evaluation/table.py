@@ -26,6 +26,7 @@ class Row:
         low: Lower end of the 95 % interval; None where there is none.
         high: Upper end.
         n: Seeds that gave a value; 0 for a figure in closed form.
+        data: Table that it is of, where a bench ran on several; None for the only one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Row:
     low: float | None
     high: float | None
     n: int
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class BenchTable:
     def to_json(self) -> bytes:
         """Return the table as JSON."""
         content = asdict(self)
-        content["rows"] = [asdict(row) for row in self.rows]
+        content["rows"] = [_content(row) for row in self.rows]
         return canonical_json(content)
 
     def get(self, name: str, metric: str, at: float | str | None = None) -> Row | None:
@@ -71,6 +73,26 @@ class BenchTable:
             if (row.name, row.metric, row.at) == (name, metric, at):
                 return row
         return None
+
+
+def _content(row: Row) -> dict[str, object]:
+    content = asdict(row)
+    if row.data is None:
+        del content["data"]
+    return content
+
+
+def row_of(
+    name: str,
+    metric: str,
+    at: float | str | None,
+    mean: float,
+    interval: tuple[float, float],
+    n: int,
+) -> Row:  # fmt: skip
+    """Return the row of a mean whose interval is known."""
+    low, high = interval
+    return Row(name, metric, at, _plain(mean), _plain(low), _plain(high), n)
 
 
 def summarise(

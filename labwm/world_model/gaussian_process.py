@@ -16,6 +16,7 @@ from labwm.space.questions import Observations, Questions, concatenate
 from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
 from labwm.world_model.contract import World
+from labwm.world_model.joint import JointPosterior, joint_posterior
 from labwm.world_model.marginals import Marginals
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
@@ -75,6 +76,14 @@ class GaussianProcessModel:
             )
         )
         return GaussianProcessWorld(seed, paths, self._marginals)
+
+    def joint(self, questions: Questions) -> JointPosterior:
+        """Return the joint posterior of some questions, to draw many worlds on them.
+
+        Raises:
+            InvalidInputError: If there are none, or too many for one covariance.
+        """
+        return joint_posterior(self._marginals, questions)
 
     def condition_on(self, observations: Observations) -> "GaussianProcessModel":
         """Return the posterior after more rows, without refitting hyperparameters.

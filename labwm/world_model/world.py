@@ -12,8 +12,9 @@ Reference:
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -135,13 +136,27 @@ def keyed_normals(
     keys: Sequence[bytes], salt: str, number: Sequence[int] | NDArray[np.int64]
 ) -> Floats:
     """Return standard normals that depend on salt, key and number alone."""
-    key = hashlib.blake2b(salt.encode(), digest_size=16).digest()
-    digests = b"".join(
-        hashlib.blake2b(k, digest_size=8, key=key, salt=int(i).to_bytes(8, "little"))
-        .digest()
-        for k, i in zip(keys, number, strict=True)
-    )  # fmt: skip
-    bits = np.frombuffer(digests, dtype="<u8") >> np.uint64(11)
+    own = salt_of(salt)
+    return normals_from(
+        digest_of(k, own, int(i)) for k, i in zip(keys, number, strict=True)
+    )
+
+
+@lru_cache(maxsize=8192)
+def salt_of(text: str) -> bytes:
+    """Return what `digest_of` mixes in for a purpose, such as one world's noise."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def digest_of(key: bytes, salt: bytes, number: int) -> bytes:
+    """Return eight bytes that depend on key, salt and number alone."""
+    counted = number.to_bytes(8, "little")
+    return hashlib.blake2b(key, digest_size=8, key=salt, salt=counted).digest()
+
+
+def normals_from(digests: Iterable[bytes]) -> Floats:
+    """Return one standard normal per digest of eight bytes."""
+    bits = np.frombuffer(b"".join(digests), dtype="<u8") >> np.uint64(11)
     return ndtri((bits.astype(float) + 0.5) / 2.0**53)
 
 

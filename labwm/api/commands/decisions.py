@@ -1,4 +1,4 @@
-"""`labwm campaign approve|reject|unfreeze`: a person's acts."""
+"""`labwm campaign approve|reject|settle|unfreeze`: what only a person decides."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from labwm.api.access import this_person
 from labwm.api.commands.campaigns import conditions_line
 from labwm.api.terminal import Json, is_interactive, out, table, write_json
 from labwm.errors import ConflictError, InvalidInputError, NotFoundError
-from labwm.schema import ApprovalRequest, BatchInfo
+from labwm.schema import ApprovalRequest, BatchInfo, SettleRequest
 
 Digest = Annotated[
     str | None,
@@ -58,6 +58,35 @@ def unfreeze(name: str, *, note: str, json: Json = None) -> int:
         f"{name} goes on, by {principal.name}. It was frozen because {lifted.why}.",
         markup=False,
     )
+    return 0
+
+
+def settle(
+    name: str,
+    verdict: Literal["arrived", "never-arrived", "given-up"],
+    *,
+    key: str | None = None,
+    note: str = "",
+) -> int:
+    """Say what became of a job in doubt, after asking the lab.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    verdict: `arrived` waits for its results; `never-arrived` sends the same
+        experiments again under a new key; `given-up` closes the round without them.
+    key: Submission key of the job; the last one in doubt when not given.
+    note: Kept with the decision.
+    """
+    request = SettleRequest.model_validate(
+        {
+            "campaign_id": name,
+            "verdict": verdict.replace("-", "_"),
+            "submission_key": key,
+            "note": note,
+        }
+    )
+    out.print(campaign.settle(request, principal=this_person()), markup=False)
     return 0
 
 

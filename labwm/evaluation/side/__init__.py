@@ -1,0 +1,1 @@
+"""Scripts that run planners of other packages in an environment of their own."""
