@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench-flow bench-env constraints clean
+.PHONY: help demo test test-slow soak check up docs bench-core bench-env bench-flow bench-ledger constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test-slow: $(STAMP) ## The slow groups
 
 soak: $(STAMP) ## The soak tests
 	$(PYTEST) -m soak --timeout 7200
+
+bench-ledger: $(STAMP) ## Time every campaign query on a ledger of 1,000,000 observations
+	$(BIN)/python -m tests.bench.ledger
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/ruff format --check .

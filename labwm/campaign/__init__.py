@@ -24,6 +24,7 @@ from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.model_notes import model_note
 from labwm.campaign.notes import round_note
+from labwm.campaign.notices import take_notice
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
@@ -72,6 +73,7 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "take_notice",
     "unfreeze",
     "upgrade_database",
     "verify_database",

@@ -125,7 +125,8 @@ def _refuse_own(
 
 def batch_info(store: Books, batch: Round) -> BatchInfo:
     """Return the batch as doors show it."""
-    proposals = {p.id: p for p in store.ledger.proposals(batch.job.campaign_id)}
+    named = store.ledger.proposals_named(batch.job.campaign_id, batch.proposal_ids)
+    proposals = {proposal.id: proposal for proposal in named}
     return BatchInfo(
         batch_id=batch.key,
         round=batch.number,

@@ -6,7 +6,8 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from labwm import settings
@@ -16,18 +17,20 @@ from labwm.campaign.lease import Lease
 from labwm.campaign.moments import Moment, reached
 from labwm.campaign.results import keep_unplanned, refuse_foreign_origin
 from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError, UnavailableError
+from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
-from labwm.labs.spool import CAPABILITIES
+from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
+    Conditions,
     Job,
     JobState,
     Measurement,
     Origin,
     Protocol,
+    Well,
     WellResult,
 )
 from labwm.store import SubmissionState
@@ -83,6 +86,28 @@ def lab_of(books: Books, situation: Situation) -> Lab:
     return build_lab(
         opening.lab, protocol=situation.protocol, folder=folder, table=table
     )
+
+
+def refusals(
+    books: Books, situation: Situation, rows: Sequence[Conditions]
+) -> list[str | None]:
+    """Say of each experiment why the campaign's lab would refuse it; None if not.
+
+    Before anything is spent: a lab that computes says so without being sent a job, any
+    other when it is submitted to.
+    """
+    lab = lab_of(books, situation)
+    if not isinstance(lab, SpoolLab):
+        return [None] * len(rows)
+    return [_refusal(lab, row) for row in rows]
+
+
+def _refusal(lab: SpoolLab, row: Conditions) -> str | None:
+    try:
+        lab.instrument.check(Well(name="asked", proposal_id="asked", conditions=row))
+    except LabError as error:
+        return str(error)
+    return None
 
 
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
@@ -204,11 +229,12 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
-    if lab.status(key).state is JobState.UNKNOWN:
+    status = lab.status(key)
+    if status.state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
     reached(Moment.POLLED)
     if isinstance(lab, ComputingLab):
-        n_done = lab.status(key).n_done
+        n_done = status.n_done
 
         def progress(result: WellResult) -> None:
             nonlocal n_done
@@ -218,15 +244,18 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
-    else:
-        _take_in_late(books, lease, lab, job)
-    _take_in(books, lease, lab, job)
-    state = lab.status(key).state
+        status = lab.status(key)
+    # After the state: what a job that has ended gave is there.
+    state, n_came = status.state, _take_in(books, lease, lab, job)
+    if state in _ENDED and n_came < status.n_done:
+        say(f"round {job.round}: {n_came} of {status.n_done} results came")
+        state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
     if state in _ENDED:
-        _take_in(books, lease, lab, job)
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
         reached(Moment.FINISHED)
+    if not isinstance(lab, ComputingLab):
+        _take_in_late(books, lease, lab, job)
     return state
 
 
@@ -234,8 +263,13 @@ def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
     """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
     for past in books.ledger.jobs(now.campaign_id, states=ENDED):
         key = past.job.submission_key
-        if lab.status(key).state is not JobState.UNKNOWN:
-            _take_in(books, lease, lab, past.job)
+        if key == now.submission_key:
+            continue
+        # One question without an answer holds up neither this round nor the other past
+        # ones: each is asked again at the next look.
+        with suppress(UnavailableError, NotFoundError):
+            if lab.status(key).state is not JobState.UNKNOWN:
+                _take_in(books, lease, lab, past.job)
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
@@ -250,9 +284,10 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
     return JobState.UNKNOWN
 
 
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
+def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
+    """Store what is new, raw bytes first; return of how many wells results came."""
     wells = {well.name: well for well in job.wells}
-    results = lab.collect(job.submission_key)
+    results = lab.collect(job.submission_key, keep=books.objects.put)
     reached(Moment.COLLECTED)
     refuse_foreign_origin(lab.name, lab.origin, results)
     measurements = [
@@ -267,14 +302,23 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
             proposal_id=wells[result.well].proposal_id,
             measured_at=result.measured_at,
             duration=result.duration,
+            raw_sha256=result.raw_sha256,
         )
         for result in results
         if result.well in wells
     ]
+    known = {_said(m) for m in books.ledger.measurements_of_job(job.submission_key)}
+    new = [m for m in measurements if _said(m) not in known]
     with lease.write(books) as w:
-        w.add_observations(measurements)
+        w.add_observations(new)
         keep_unplanned(w, [result for result in results if result.well not in wells])
         reached(Moment.TAKING_IN)
+    return len({m.well for m in measurements})
+
+
+def _said(measurement: Measurement) -> str:
+    """Return what a result says; in other bytes it is the same result."""
+    return measurement.model_copy(update={"raw_sha256": None}).digest()
 
 
 def _show(result: WellResult) -> str:

@@ -43,6 +43,8 @@ from labwm.schema.job import (
     Job,
     JobState,
     JobStatus,
+    Notice,
+    NoticeTaken,
     Well,
     WellResult,
 )
@@ -140,6 +142,8 @@ __all__ = [
     "MixtureParameter",
     "ModelCard",
     "MoleculeParameter",
+    "Notice",
+    "NoticeTaken",
     "Objective",
     "Origin",
     "OutcomeConstraint",
