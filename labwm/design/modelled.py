@@ -13,10 +13,11 @@ from labwm.design.candidates import Rows
 from labwm.design.greedy_batch import Picks, Problem, greedy_batch
 from labwm.design.improvement import Improvement
 from labwm.design.posterior import latent, marginals, objective_columns
+from labwm.design.search import search
 from labwm.design.start import Ready
 from labwm.design.state import State
 from labwm.schema import Prediction
-from labwm.space.questions import concatenate
+from labwm.space.questions import Questions, concatenate
 from labwm.world_model.reward import utility
 
 Floats = NDArray[np.float64]
@@ -82,6 +83,30 @@ def log_probability_of_counting(state: State, prediction: Prediction) -> Floats:
     return total
 
 
+def gains_of(
+    state: State, ready: Ready, improvement: Improvement, known: Floats
+) -> Callable[[Questions], Floats]:
+    """Return the log of what each question is expected to add by itself, length `q`."""
+
+    def score(questions: Questions) -> Floats:
+        mean, sd = marginals(ready.model, state.protocol, questions)
+        gain = improvement.log_gain(mean[None], sd, known[None])[0]
+        return gain + _log_weight(state, ready, questions)
+
+    return score
+
+
+def widened(
+    state: State, ready: Ready, improvement: Improvement, known: Floats
+) -> tuple[State, Ready]:
+    """Return state and candidates with what a search of an open space found."""
+    if not state.is_open:
+        return state, ready
+
+    score = gains_of(state, ready, improvement, known)
+    return ready.after(search(state, ready.candidates, score))
+
+
 def choose(
     state: State,
     ready: Ready,
@@ -106,14 +131,7 @@ def _choose_in(
 ) -> Chosen:
     questions = state.pool.take(group)
     mean, sd = marginals(ready.model, state.protocol, questions)
-    prediction = (
-        ready.model.predict(questions) if state.protocol.outcome_constraints else None
-    )
-    weight = (
-        np.zeros(len(group))
-        if prediction is None
-        else log_probability_of_counting(state, prediction)
-    )
+    weight = _log_weight(state, ready, questions)
     single = improvement.log_gain(mean[None], sd, known[None])[0] + weight
     ranked = np.argsort(-single, kind="stable")
     n_compared = max(N_COMPARED, 8 * n)
@@ -126,6 +144,15 @@ def _choose_in(
         if picks.log_gain[-1] >= left_out:
             return Chosen(group[kept[list(picks.index)]], picks.log_gain)
         n_compared *= 2
+
+
+def _log_weight(state: State, ready: Ready, questions: Questions) -> Floats:
+    weight = np.zeros(len(questions))
+    if ready.log_price is not None:
+        weight -= ready.log_price(questions)
+    if state.protocol.outcome_constraints:
+        weight += log_probability_of_counting(state, ready.model.predict(questions))
+    return weight
 
 
 def _greedy(  # noqa: PLR0913 - one step of `_choose_in`

@@ -216,6 +216,8 @@ def _show(found: CampaignStatus) -> None:
                 for c in found.calibration
             ],
         )
+    if found.outlook:
+        out.print(f"Before the last round: {found.outlook.text()}", markup=False)
     out.print(f"Page: {found.link}", markup=False)
 
 
