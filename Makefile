@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench constraints clean
+.PHONY: help demo test test-slow soak check up docs bench-core bench-env bench-ledger constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,12 +33,18 @@ test-slow: $(STAMP) ## The slow groups
 soak: $(STAMP) ## The soak tests
 	$(PYTEST) -m soak --timeout 7200
 
+bench-ledger: $(STAMP) ## Time every campaign query on a ledger of 1,000,000 observations
+	$(BIN)/python -m tests.bench.ledger
+
 check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+bench-env: $(STAMP) ## Steps per second of the practice environments
+	@$(BIN)/labwm bench env
 
 up: $(STAMP) ## Prefect's UI, labwm's API and pages on this machine
 	@$(BIN)/labwm up

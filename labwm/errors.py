@@ -21,7 +21,8 @@
     │   ├── IntegrityError         stored content does not match its hash or chain
     │   └── SchemaRevisionError    the database is of another revision
     ├── LabError               a lab refused or broke (exit 7, HTTP 502)
-    │   └── InDoubtError           it is unknown whether the lab accepted a job
+    │   ├── InDoubtError           it is unknown whether the lab accepted a job
+    │   └── UnsupportedError       the lab does not declare what was asked of it
     └── UnavailableError           a file, program or port is absent (exit 8, HTTP 503)
 
 A message states the rule, then the value met, then the remedy.
@@ -177,6 +178,13 @@ class InDoubtError(LabError):
     """It is unknown whether the lab accepted a job; nothing is sent again blindly."""
 
     code = "in-doubt"
+
+
+class UnsupportedError(LabError):
+    """A lab was asked for something that its capabilities do not declare."""
+
+    code = "unsupported"
+    http_status = 501
 
 
 class UnavailableError(LabwmError):

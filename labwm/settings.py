@@ -64,3 +64,8 @@ def shipped(relative: str) -> Path:
         f"Shipped files lie in protocols/ and assay_data/; got {relative!r}, which "
         "this installation lacks. List them with `labwm protocol list`."
     )
+
+
+def hook_secrets() -> str:
+    """Secrets with which labs sign their notices: `LABWM_HOOK_SECRETS`; or nothing."""
+    return os.environ.get("LABWM_HOOK_SECRETS", "")

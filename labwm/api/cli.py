@@ -53,6 +53,7 @@ _COMMANDS: Final = {
         ),
         _Command("screen", "bench:screen", "How much of a pool's best is found?"),
         _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
@@ -61,6 +62,7 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
     "lab": (
@@ -77,6 +79,7 @@ _COMMANDS: Final = {
     ),
     "db": (
         _Command("upgrade", "database:upgrade", "Migrate the ledger, after a backup."),
+        _Command("downgrade", "database:downgrade", "Go back one release."),
         _Command("backup", "database:backup", "Copy the ledger while it is in use."),
         _Command("verify", "database:verify", "Check every campaign's chain."),
     ),

@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 
 from labwm.api.body_limit import LimitBody
+from labwm.api.lab_notifier import Notifier
 from labwm.api.problems import invalid_body, problem_answer, problem_of
 from labwm.campaign.dispatch import ServedLab
 from labwm.errors import (
@@ -29,6 +30,7 @@ from labwm.errors import (
 from labwm.schema import (
     Acknowledgement,
     Job,
+    JobState,
     JobStatus,
     Origin,
     Record,
@@ -47,25 +49,36 @@ class Submission(Record):
     origin: Origin
 
 
-def create_lab_app(lab: ServedLab, *, secret: str, is_working: bool = True) -> FastAPI:
+def create_lab_app(
+    lab: ServedLab,
+    *,
+    secret: str,
+    is_working: bool = True,
+    notifier: Notifier | None = None,
+) -> FastAPI:
     """Return the application that speaks for a lab.
 
     Args:
         lab: Where the jobs are done.
         secret: Bearer key that every request must carry.
         is_working: Does the server also do the jobs, or does somebody else?
+        notifier: Tells whoever sent a job that it has results; nobody is told without.
     """
     has_ended = threading.Event()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        worker = threading.Thread(target=_work, args=(lab, has_ended))
+        threads: list[threading.Thread] = []
         if is_working:
-            worker.start()
+            threads.append(threading.Thread(target=_work, args=(lab, has_ended)))
+        if notifier is not None:
+            threads.append(threading.Thread(target=notifier.run, args=(has_ended,)))
+        for thread in threads:
+            thread.start()
         yield
         has_ended.set()
-        if is_working:
-            await run_in_threadpool(worker.join)
+        for thread in threads:
+            await run_in_threadpool(thread.join)
 
     app = FastAPI(
         title="labwm reference lab",
@@ -74,12 +87,17 @@ def create_lab_app(lab: ServedLab, *, secret: str, is_working: bool = True) -> F
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(_routes(lab, secret))
+    watch = notifier.watch if notifier else _tell_nobody
+    app.include_router(_routes(lab, secret, watch))
     app.add_exception_handler(LabwmError, _deliberate)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_middleware(LimitBody)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES))
     return app
+
+
+def _tell_nobody(submission_key: str) -> None:
+    """Watch no job: whoever sent it asks."""
 
 
 def _work(lab: ServedLab, has_ended: threading.Event) -> None:
@@ -91,7 +109,7 @@ def _work(lab: ServedLab, has_ended: threading.Event) -> None:
             logging.getLogger(__name__).exception("the lab could not work")
 
 
-def _routes(lab: ServedLab, secret: str) -> APIRouter:
+def _routes(lab: ServedLab, secret: str, watch: Callable[[str], None]) -> APIRouter:
     routes = APIRouter(prefix="/v1/jobs", dependencies=[Depends(_gate(secret))])
 
     @routes.put("/{key}")
@@ -101,17 +119,17 @@ def _routes(lab: ServedLab, secret: str) -> APIRouter:
                 f"A job is put under its own key; got {submission.job.submission_key!r}"
                 f" at {key!r}. Send it to its own address."
             )
-        if submission.origin is not lab.origin:
-            raise LabError(
-                f"Results of this lab are {lab.origin.value}; the job expects "
-                f"{submission.origin.value}. Set lab.settings.origin to "
-                f"{lab.origin.value}."
-            )
-        return lab.submit(submission.job)
+        _check_origin(submission, lab)
+        accepted = lab.submit(submission.job)
+        watch(key)
+        return accepted
 
     @routes.get("/{key}")
     def status(key: str) -> JobStatus:  # pyright: ignore[reportUnusedFunction]
-        return lab.status(key)
+        found = lab.status(key)
+        if found.state is not JobState.UNKNOWN:
+            watch(key)  # also what was accepted before the server was killed
+        return found
 
     @routes.get("/{key}/results")
     def collect(key: str) -> tuple[WellResult, ...]:  # pyright: ignore[reportUnusedFunction]
@@ -126,6 +144,15 @@ def _routes(lab: ServedLab, secret: str) -> APIRouter:
         return lab.refuse(key)
 
     return routes
+
+
+def _check_origin(submission: Submission, lab: ServedLab) -> None:
+    if submission.origin is not lab.origin:
+        raise LabError(
+            f"Results of this lab are {lab.origin.value}; the job expects "
+            f"{submission.origin.value}. Set lab.settings.origin to "
+            f"{lab.origin.value}."
+        )
 
 
 def _gate(secret: str) -> Callable[[str | None], None]:

@@ -39,6 +39,7 @@ _TITLES = {
     413: "The body is too large",
     422: "The request breaks a rule",
     500: "labwm met an unexpected error",
+    501: "The lab does not do this",
     502: "The lab refused or broke",
     503: "Something that labwm needs is absent",
 }

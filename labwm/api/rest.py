@@ -16,6 +16,8 @@ import labwm
 from labwm.api import mcp
 from labwm.api.access import KeyGate, caller
 from labwm.api.body_limit import LimitBody
+from labwm.api.notice_route import PATH as NOTICES
+from labwm.api.notice_route import notice_routes
 from labwm.api.ports import listen
 from labwm.api.problems import (
     invalid_body,
@@ -58,6 +60,7 @@ def create_app(*, allowed_hosts: Sequence[str] = LOOPBACK_NAMES) -> FastAPI:
     )
     app.include_router(health_routes)
     app.include_router(routes)
+    app.include_router(notice_routes)
     app.include_router(pages.routes, include_in_schema=False)
     app.mount("/static", pages.static_files())
     app.router.routes.extend(tool_routes)
@@ -95,7 +98,7 @@ def openapi_json() -> str:
 
 
 def _needs_a_key(path: str) -> bool:
-    open_paths = ("/v1/health", "/v1/openapi.json")
+    open_paths = ("/v1/health", "/v1/openapi.json", NOTICES)
     return path.startswith(("/v1/", "/mcp")) and path not in open_paths
 
 

@@ -13,12 +13,15 @@ from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
     doctor,
+    downgrade_database,
     upgrade_database,
     verify_database,
 )
 from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
+from labwm.campaign.notices import take_notice
 from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
@@ -38,6 +41,7 @@ __all__ = [
     "create_key",
     "decide",
     "doctor",
+    "downgrade_database",
     "drawing",
     "list_campaigns",
     "list_keys",
@@ -53,9 +57,11 @@ __all__ = [
     "review_note",
     "revoke_key",
     "round_note",
+    "settle",
     "status",
     "submit",
     "suggest",
+    "take_notice",
     "upgrade_database",
     "verify_database",
     "work_lab",

@@ -7,6 +7,7 @@ from labwm.campaign import approval, dispatch, learning, rounds
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease, held
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_opening, read_situation
 from labwm.errors import InDoubtError
 from labwm.schema import CampaignState, JobState, Step, WaitsFor
@@ -85,10 +86,13 @@ def _work_on(
 ) -> Outcome:
     """Take the next step of an approved batch: one kind per state of its job."""
     state = now.submission
-    if state is None:
+    if state is None or now.is_lost:
+        job = now.next_job()
         with lease.write(store) as w:
-            w.reserve_job(now.batch.id, now.job)
-        return f"round {now.number}: reserved as {now.key}", WaitsFor.NOTHING, False
+            w.reserve_job(now.batch.id, job)
+        reached(Moment.RESERVED)
+        did = f"round {now.number}: reserved as {job.submission_key}"
+        return did, WaitsFor.NOTHING, False
     if now.has_ended:
         return learning.learn(store, lease, situation, now)
     lab = dispatch.lab_of(store, situation)
@@ -108,7 +112,7 @@ def _gather(
 ) -> Outcome:
     job_state = dispatch.gather(store, lease, lab, now.job, say=say)
     if job_state is JobState.UNKNOWN:
-        did = f"round {now.number}: the lab lost {now.key}, which is in doubt now"
+        did = f"round {now.number}: the lab lost {now.submission_key}; it is in doubt"
         return did, WaitsFor.NOTHING, False
     if job_state in {JobState.ACCEPTED, JobState.RUNNING}:
         return f"round {now.number}: the lab is working", WaitsFor.LAB, True
@@ -117,11 +121,16 @@ def _gather(
 
 def _settle(store: Books, lease: Lease, lab: dispatch.Lab, now: Round) -> Outcome:
     try:
-        settled = dispatch.reconcile(store, lease, lab, now.job)
+        settled = (
+            None if now.needs_person else dispatch.reconcile(store, lease, lab, now.job)
+        )
     except InDoubtError as error:
         return f"round {now.number}: {error}", WaitsFor.LAB, True
     if settled is None:
-        why = f"round {now.number}: {now.key} is in doubt; ask the lab"
+        why = (
+            f"round {now.number}: {now.submission_key} is in doubt; ask the lab, then "
+            f"say what it said with `labwm campaign settle {lease.campaign_id}`"
+        )
         return why, WaitsFor.PERSON, True
     return f"round {now.number}: {settled}", WaitsFor.NOTHING, False
 

@@ -4,6 +4,7 @@ from labwm.campaign.access import require
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import ConflictError, ForbiddenError, NotFoundError
 from labwm.schema import (
@@ -35,6 +36,7 @@ def settle(
 ) -> tuple[str, WaitsFor, bool]:
     """Approve by the protocol's written policy, or wait for a person."""
     if needs_approval(situation):
+        reached(Moment.AWAITING)
         return f"round {batch.number} awaits approval", WaitsFor.APPROVAL, True
     rule = f"protocol {situation.protocol.name} version {situation.protocol.version}"
     with lease.write(store) as w:
@@ -48,6 +50,7 @@ def settle(
                 "written_in": rule,
             },
         )
+    reached(Moment.APPROVED)
     return f"round {batch.number}: approved by {rule}", WaitsFor.NOTHING, False
 
 
@@ -78,6 +81,7 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
                 "self_approved": is_own,
             },
         )
+    reached(Moment.APPROVED)
     (fresh,) = (r for r in rounds_of(store, request.campaign_id) if r.key == batch.key)
     return batch_info(store, fresh)
 
@@ -119,13 +123,14 @@ def _refuse_own(
 
 def batch_info(store: Books, batch: Round) -> BatchInfo:
     """Return the batch as doors show it."""
-    proposals = {p.id: p for p in store.ledger.proposals(batch.job.campaign_id)}
+    named = store.ledger.proposals_named(batch.job.campaign_id, batch.proposal_ids)
+    proposals = {proposal.id: proposal for proposal in named}
     return BatchInfo(
         batch_id=batch.key,
         round=batch.number,
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,
-        submission_key=batch.key if batch.submission else None,
+        submission_key=batch.submission_key if batch.submission else None,
         proposals=tuple(proposals[proposal_id] for proposal_id in batch.proposal_ids),
     )

@@ -4,11 +4,17 @@ from dataclasses import dataclass
 
 from labwm.campaign.books import Books
 from labwm.schema import Job
-from labwm.store import BatchView, JobView
+from labwm.store import BatchView, JobView, SubmissionState
 from labwm.store.machines import ENDED
 
 CLOSING = ("round.learned", "round.closed")
 """Kinds of events that end a round."""
+
+NEVER_ARRIVED = "never_arrived"
+"""Says of a failed job that the lab has no such job and never will."""
+
+NEEDS_PERSON = "needs_person"
+"""Says of a job in doubt that the lab's own answers cannot settle it."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,7 @@ class Round:
 
     batch: BatchView
     sent: JobView | None
+    """Its job; of several, which only follow jobs that never arrived, the last."""
     is_closed: bool
 
     @property
@@ -26,13 +33,18 @@ class Round:
 
     @property
     def job(self) -> Job:
-        """Exactly what is to be sent."""
-        return self.batch.job
+        """Exactly what is to be sent, or was sent last."""
+        return self.sent.job if self.sent else self.batch.job
 
     @property
     def key(self) -> str:
-        """Submission key of its job; also the name of the batch."""
-        return self.batch.job.submission_key
+        """Name of the batch; also the submission key of its first job."""
+        return self.batch.id
+
+    @property
+    def submission_key(self) -> str:
+        """Submission key of its job: of several, of the last."""
+        return self.job.submission_key
 
     @property
     def approval(self) -> str:
@@ -50,6 +62,24 @@ class Round:
         return self.sent is not None and self.sent.state in ENDED
 
     @property
+    def is_lost(self) -> bool:
+        """Did its job certainly never reach the lab, nor ever will?"""
+        return self.sent is not None and bool(self.sent.detail.get(NEVER_ARRIVED))
+
+    @property
+    def needs_person(self) -> bool:
+        """Is it in doubt in a way that only a person can settle?"""
+        if self.sent is None or self.sent.state is not SubmissionState.IN_DOUBT:
+            return False
+        return bool(self.sent.detail.get(NEEDS_PERSON))
+
+    def next_job(self) -> Job:
+        """Return the same job under a new key: the old one is refused for ever."""
+        attempt = 0 if self.sent is None else self.sent.attempt + 1
+        new_key = f"{self.key}-a{attempt}" if attempt else self.key
+        return self.batch.job.model_copy(update={"submission_key": new_key})
+
+    @property
     def proposal_ids(self) -> tuple[str, ...]:
         """Proposals in the batch, in order."""
         return tuple(dict.fromkeys(well.proposal_id for well in self.job.wells))
@@ -59,12 +89,14 @@ class Round:
         """Does it take from the budget? Rejected and refused batches do not."""
         if self.approval in {"rejected", "expired"}:
             return False
-        return self.submission not in {"failed", "cancelled"}
+        is_sent_again = self.is_lost and not self.is_closed
+        return is_sent_again or self.submission not in {"failed", "cancelled"}
 
 
 def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:
     """Return every round of a campaign, the first one first."""
-    jobs = {view.batch_id: view for view in books.ledger.jobs(campaign_id)}
+    views = sorted(books.ledger.jobs(campaign_id), key=lambda view: view.attempt)
+    jobs = {view.batch_id: view for view in views}
     closed = {
         str(event.body["submission_key"])
         for kind in CLOSING

@@ -24,6 +24,21 @@ def upgrade_database() -> str:
     return f"revision {done.before or 'none'} → {done.after}{kept}"
 
 
+def downgrade_database() -> str:
+    """Take the ledger back to the release before this one, after a backup.
+
+    Raises:
+        SchemaRevisionError: If it is of another revision than this program's.
+    """
+    from labwm.store.migrate import downgrade
+
+    done = downgrade(settings.database_url())
+    return (
+        f"revision {done.before} → {done.after}; the state before is kept in "
+        f"{done.backup}. Install the release before this one to go on."
+    )
+
+
 def backup_database(path: Path) -> str:
     """Copy the ledger to a new file while it is in use.
 
@@ -47,16 +62,17 @@ def verify_database() -> tuple[str, ...]:
 
     ledger = books().ledger
     verify_tables(ledger.engine)
-    lines: list[str] = []
-    for row in ledger.campaigns():
-        found = ledger.verify(row.id)
-        for digest in objects_of(books(), row.id):
-            books().objects.get(digest)
-        lines.append(
-            f"{row.id}: {found.n_events} events, {found.n_records} records and "
-            f"{found.n_moves} moves agree; head {found.head_sha256[:12]}"
-        )
-    return tuple(lines)
+    return tuple(_verify(row.id) for row in ledger.campaigns())
+
+
+def _verify(campaign_id: str) -> str:
+    found = books().ledger.verify(campaign_id)
+    for digest in objects_of(books(), campaign_id):
+        books().objects.get(digest)
+    return (
+        f"{campaign_id}: {found.n_events} events, {found.n_records} records and "
+        f"{found.n_moves} moves agree; head {found.head_sha256[:12]}"
+    )
 
 
 def doctor() -> tuple[str, ...]:
@@ -73,8 +89,27 @@ def doctor() -> tuple[str, ...]:
             f"PROBLEM [unavailable]: LABWM_DATA_MIRROR names a folder; got {mirror}, "
             "which does not exist. Correct it, or unset it."
         )
+    return (*lines, *_diagnose())
+
+
+def _diagnose() -> tuple[str, ...]:
+    """Verify all that can be verified: one altered campaign hides no other."""
+    from labwm.store.migrate import verify_database as verify_tables
+
+    lines: list[str] = []
     try:
-        lines += verify_database()
+        ledger = books().ledger
+        verify_tables(ledger.engine)
+        names = [row.id for row in ledger.campaigns()]
     except LabwmError as error:
-        lines.append(f"PROBLEM [{error.code}]: {error}")
+        return (_problem(error),)
+    for name in names:
+        try:
+            lines.append(_verify(name))
+        except LabwmError as error:
+            lines.append(_problem(error))
     return tuple(lines)
+
+
+def _problem(error: LabwmError) -> str:
+    return f"PROBLEM [{error.code}]: {error}"

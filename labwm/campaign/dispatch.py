@@ -6,29 +6,35 @@ deduplicates by key is sent the same key again; a lab that only answers queries 
 to refuse the key before anything new exists; any other waits for a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from labwm import settings
-from labwm.campaign.batches import rounds_of
+from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
+from labwm.campaign.moments import Moment, reached
+from labwm.campaign.results import keep_unplanned, refuse_foreign_origin
 from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError, UnavailableError
+from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
-from labwm.labs.spool import CAPABILITIES
+from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
+    Conditions,
     Job,
     JobState,
     Measurement,
     Origin,
     Protocol,
+    Well,
     WellResult,
 )
 from labwm.store import SubmissionState
+from labwm.store.machines import ENDED
 
 Say = Callable[[str], None]
 ServedLab = ComputingLab
@@ -82,6 +88,28 @@ def lab_of(books: Books, situation: Situation) -> Lab:
     )
 
 
+def refusals(
+    books: Books, situation: Situation, rows: Sequence[Conditions]
+) -> list[str | None]:
+    """Say of each experiment why the campaign's lab would refuse it; None if not.
+
+    Before anything is spent: a lab that computes says so without being sent a job, any
+    other when it is submitted to.
+    """
+    lab = lab_of(books, situation)
+    if not isinstance(lab, SpoolLab):
+        return [None] * len(rows)
+    return [_refusal(lab, row) for row in rows]
+
+
+def _refusal(lab: SpoolLab, row: Conditions) -> str | None:
+    try:
+        lab.instrument.check(Well(name="asked", proposal_id="asked", conditions=row))
+    except LabError as error:
+        return str(error)
+    return None
+
+
 def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
     """Submit a reserved job once; return what happened, in words.
 
@@ -90,6 +118,7 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
     """
     with lease.write(books) as w:
         w.move_job(job.submission_key, SubmissionState.SUBMITTING)
+    reached(Moment.INTENDED)
     try:
         answer = lab.submit(job)
     except InDoubtError:
@@ -104,11 +133,9 @@ def send(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
             w.move_job(job.submission_key, SubmissionState.IN_DOUBT)
         raise InDoubtError(str(error)) from error
     except LabError as error:
-        with lease.write(books) as w:
-            w.move_job(
-                job.submission_key, SubmissionState.FAILED, {"reason": str(error)}
-            )
+        _fail(books, lease, job, reason=str(error))
         return f"the lab refused: {error}"
+    reached(Moment.SENT)
     _accept(books, lease, job, external_id=answer.external_id)
     return "sent again, known already" if answer.is_duplicate else "sent"
 
@@ -130,24 +157,39 @@ def reconcile(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
 def _settle(books: Books, lease: Lease, lab: Lab, job: Job) -> str | None:
     can = lab.capabilities
     if can.dedup_by_key:
+        return _send_again(books, lease, lab, job)
+    if not can.query_by_key:
+        return None
+    status = lab.status(job.submission_key)
+    if status.state is JobState.UNKNOWN and can.refuse_key:
+        status = lab.refuse(job.submission_key)
+    if status.state is not JobState.UNKNOWN:
+        _accept(books, lease, job, external_id=None)
+        return "the acknowledgement was lost; the lab knows the job"
+    if not can.refuse_key:
+        return None
+    reason = "the lab never saw it and refuses its key from now on"
+    _fail(books, lease, job, reason=reason, never_arrived=True)
+    return "the job never arrived and its key is refused; it goes under a new one"
+
+
+def _send_again(books: Books, lease: Lease, lab: Lab, job: Job) -> str:
+    """Send the same key to a lab that deduplicates; what it refuses now has failed."""
+    try:
         answer = lab.submit(job)
-        _accept(books, lease, job, external_id=answer.external_id)
-        return "the acknowledgement was lost; the same key was sent again"
-    if can.query_by_key:
-        status = lab.status(job.submission_key)
-        if status.state is JobState.UNKNOWN and can.refuse_key:
-            status = lab.refuse(job.submission_key)
-        if status.state is not JobState.UNKNOWN:
-            _accept(books, lease, job, external_id=None)
-            return "the acknowledgement was lost; the lab knows the job"
-        if can.refuse_key:
-            with lease.write(books) as w:
-                reason = "the lab never saw it and refuses its key from now on"
-                w.move_job(
-                    job.submission_key, SubmissionState.FAILED, {"reason": reason}
-                )
-            return "the job never arrived and its key is refused; nothing was measured"
-    return None
+    except InDoubtError:
+        raise
+    except LabError as error:
+        # It may check a job before it looks whether it has it: only its own word that
+        # it knows no such job makes the refusal final.
+        if lab.status(job.submission_key).state is JobState.UNKNOWN:
+            _fail(books, lease, job, reason=str(error))
+            return f"the lab refused: {error}"
+        _accept(books, lease, job, external_id=None)
+        return "the acknowledgement was lost; the lab knows the job"
+    reached(Moment.SENT)
+    _accept(books, lease, job, external_id=answer.external_id)
+    return "the acknowledgement was lost; the same key was sent again"
 
 
 def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) -> None:
@@ -159,14 +201,22 @@ def _accept(books: Books, lease: Lease, job: Job, *, external_id: str | None) ->
         )
 
 
+def _fail(
+    books: Books, lease: Lease, job: Job, *, reason: str, never_arrived: bool = False
+) -> None:
+    detail = {"reason": reason, NEVER_ARRIVED: never_arrived}
+    with lease.write(books) as w:
+        w.move_job(job.submission_key, SubmissionState.FAILED, detail)
+
+
 def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     """Let a computing lab work, take in every result, and return the job's state.
 
-    A lab that does not answer now is one that is still working. A computing lab whose
-    folder was lost knows the job no longer: it is in doubt then.
+    A lab that does not answer now is one that is still working. A lab that no longer
+    knows a job that it accepted leaves it in doubt.
 
     Raises:
-        LabError: If another lab no longer knows a job that it accepted.
+        LabError: If a result has another origin than the lab.
     """
     try:
         return _gather(books, lease, lab, job, say=say)
@@ -179,53 +229,67 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
 
 def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobState:
     key = job.submission_key
-    if lab.status(key).state is JobState.UNKNOWN:
+    status = lab.status(key)
+    if status.state is JobState.UNKNOWN:
         return _lost(books, lease, lab, key)
+    reached(Moment.POLLED)
     if isinstance(lab, ComputingLab):
-        n_done = lab.status(key).n_done
+        n_done = status.n_done
 
         def progress(result: WellResult) -> None:
             nonlocal n_done
+            reached(Moment.MEASURED)
             n_done += result.submission_key == key
             done = f"{n_done} of {len(job.wells)} wells"
             say(f"round {job.round}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
-    else:
-        _take_in_late(books, lease, lab, job)
-    _take_in(books, lease, lab, job)
-    state = lab.status(key).state
+        status = lab.status(key)
+    # After the state: what a job that has ended gave is there.
+    state, n_came = status.state, _take_in(books, lease, lab, job)
+    if state in _ENDED and n_came < status.n_done:
+        say(f"round {job.round}: {n_came} of {status.n_done} results came")
+        state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
     if state in _ENDED:
-        _take_in(books, lease, lab, job)
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
+        reached(Moment.FINISHED)
+    if not isinstance(lab, ComputingLab):
+        _take_in_late(books, lease, lab, job)
     return state
 
 
 def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
     """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
-    for past in rounds_of(books, now.campaign_id):
-        if past.key == now.submission_key or not past.has_ended:
+    for past in books.ledger.jobs(now.campaign_id, states=ENDED):
+        key = past.job.submission_key
+        if key == now.submission_key:
             continue
-        if lab.status(past.key).state is not JobState.UNKNOWN:
-            _take_in(books, lease, lab, past.job)
+        # One question without an answer holds up neither this round nor the other past
+        # ones: each is asked again at the next look.
+        with suppress(UnavailableError, NotFoundError):
+            if lab.status(key).state is not JobState.UNKNOWN:
+                _take_in(books, lease, lab, past.job)
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
-    if not isinstance(lab, ComputingLab):
-        # What it spent is unknown, and its promise to know a key again is broken.
-        raise LabError(
-            f"A lab keeps the jobs that it accepted; {lab.name!r} no longer knows "
-            f"{key!r}. Ask there what became of it; nothing is sent again."
-        )
+    # What a lab of people or instruments spent is unknown, and its promise to know a
+    # key again is broken: the same key is not sent again unless a person says so.
+    detail = {
+        "reason": "the lab no longer knows the job that it accepted",
+        NEEDS_PERSON: not isinstance(lab, ComputingLab),
+    }
     with lease.write(books) as w:
-        reason = "the lab no longer knows the job that it accepted"
-        w.move_job(key, SubmissionState.IN_DOUBT, {"reason": reason})
+        w.move_job(key, SubmissionState.IN_DOUBT, detail)
     return JobState.UNKNOWN
 
 
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
+def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
+    """Store what is new, raw bytes first; return of how many wells results came."""
     wells = {well.name: well for well in job.wells}
+    results = lab.collect(job.submission_key, keep=books.objects.put)
+    reached(Moment.COLLECTED)
+    refuse_foreign_origin(lab.name, lab.origin, results)
     measurements = [
         Measurement(
             conditions=wells[result.well].conditions,
@@ -238,12 +302,23 @@ def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> None:
             proposal_id=wells[result.well].proposal_id,
             measured_at=result.measured_at,
             duration=result.duration,
+            raw_sha256=result.raw_sha256,
         )
-        for result in lab.collect(job.submission_key)
+        for result in results
         if result.well in wells
     ]
+    known = {_said(m) for m in books.ledger.measurements_of_job(job.submission_key)}
+    new = [m for m in measurements if _said(m) not in known]
     with lease.write(books) as w:
-        w.add_observations(measurements)
+        w.add_observations(new)
+        keep_unplanned(w, [result for result in results if result.well not in wells])
+        reached(Moment.TAKING_IN)
+    return len({m.well for m in measurements})
+
+
+def _said(measurement: Measurement) -> str:
+    """Return what a result says; in other bytes it is the same result."""
+    return measurement.model_copy(update={"raw_sha256": None}).digest()
 
 
 def _show(result: WellResult) -> str:

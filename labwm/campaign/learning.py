@@ -1,5 +1,6 @@
 """Close a round: score what was predicted before against what was measured after."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from labwm.schema import (
 from labwm.store.chain import Json
 
 Outcome = tuple[str, WaitsFor, bool]
+_ROUND = re.compile(r"-r(\d+)(?:-a\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,9 @@ def _score_one(
 
 
 def _round_in(measurement: Measurement, proposal: Proposal) -> int:
-    """Round in which it was measured: the job's key ends in `-rNNN`."""
-    if measurement.job_key:
-        return int(measurement.job_key.rsplit("-r", 1)[1])
-    return proposal.round
+    """Round in which it was measured: keys end in `-rNNN`, repeated `-rNNN-aN`."""
+    found = _ROUND.search(measurement.job_key or "")
+    return int(found[1]) if found else proposal.round
 
 
 def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:

@@ -13,6 +13,7 @@ from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
+from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation
 from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
@@ -72,6 +73,7 @@ def propose_round(
                 **_stated_outlook(chosen),
             },
         )
+    reached(Moment.DRAFTED)
     if chosen is not None and chosen.outlook is not None:
         say(chosen.outlook.text())
     policy = chosen.policy if chosen else "agents"

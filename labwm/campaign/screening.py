@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labwm.campaign.dispatch import refusals
 from labwm.campaign.situation import Situation
 from labwm.errors import SpaceError
 from labwm.schema import Conditions, canonical_json
@@ -26,12 +27,21 @@ def screen(situation: Situation, rows: Sequence[Conditions]) -> list[Verdict]:
     pending = {canonical_json(row) for row in situation.avoided}
     verdicts: list[Verdict] = []
     seen: set[bytes] = set()
-    for row in rows:
+    broken = [_outside(situation, row) for row in rows]
+    refused = iter(
+        refusals(
+            situation.books,
+            situation,
+            [row for row, rule in zip(rows, broken, strict=True) if not rule],
+        )
+    )
+    for row, outside in zip(rows, broken, strict=True):
         key = canonical_json(row)
         reasons: list[str] = []
-        outside = _outside(situation, row)
         if outside:
             reasons.append(f"outside-space: {outside}")
+        elif refusal := next(refused):
+            reasons.append(f"lab-refuses: {refusal}")
         if key in pending:
             reasons.append(
                 "pending: the same conditions are under way or were rejected"

@@ -71,8 +71,6 @@ class Situation:
     round: int
     n_spent: int
     """Experiments that were sent or are approved to be."""
-    forecast_errors: Mapping[str, tuple[float, ...]]
-    """Standardised errors of the predictions stored before, by readout."""
     books: Books = field(repr=False)
 
     @functools.cached_property
@@ -118,6 +116,11 @@ class Situation:
     def observed(self) -> Observations:
         """Every measurement as rows, failures included."""
         return observations_from(self.protocol, self.measurements)
+
+    @functools.cached_property
+    def forecast_errors(self) -> Mapping[str, tuple[float, ...]]:
+        """Standardised errors of the predictions stored before, by readout."""
+        return forecast_errors(self.books, self.campaign_id, self.measurements)
 
     @functools.cached_property
     def data_sha256(self) -> str:
@@ -206,7 +209,6 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         round=len(rounds),
         n_spent=sum(len(past.proposal_ids) for past in counted),
         books=books,
-        forecast_errors=forecast_errors(books, campaign_id, measurements),
     )
 
 

@@ -77,7 +77,7 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
     if last.approval == "awaiting" and needs_approval(situation):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
-        is_settled = settles_doubt(situation.opening.lab)
+        is_settled = settles_doubt(situation.opening.lab) and not last.needs_person
         return WaitsFor.NOTHING if is_settled else WaitsFor.PERSON
     if last.submission in {"accepted", "running"}:
         return WaitsFor.LAB

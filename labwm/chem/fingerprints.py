@@ -9,10 +9,11 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
+import rdkit
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from labwm.chem.molecule import parse
 from labwm.errors import InvalidInputError, suggest
@@ -42,6 +43,29 @@ def count_fingerprints(smiles: Sequence[str], kind: Kind) -> csr_array:
         InvalidInputError: If `kind` is unknown.
     """
     return _rows((parse(written) for written in smiles), _generator(kind))
+
+
+def fingerprints_and_names(
+    smiles: Sequence[str],
+) -> tuple[list[str], dict[Kind, csr_array]]:
+    """Return canonical SMILES and the counts of every kind, reading a molecule once.
+
+    Raises:
+        MoleculeError: If one of `smiles` is not a molecule.
+    """
+    names: list[str] = []
+    parts: dict[Kind, list[csr_array]] = {kind: [] for kind in KINDS}
+    for first in range(0, max(len(smiles), 1), BLOCK):
+        block = [parse(written) for written in smiles[first : first + BLOCK]]
+        names += [Chem.MolToSmiles(molecule) for molecule in block]
+        for kind in KINDS:
+            parts[kind].append(_rows(block, _generator(kind)))
+    return names, {kind: vstack(own, "csr") for kind, own in parts.items()}
+
+
+def featuriser() -> str:
+    """Return what computes features, with its version."""
+    return f"rdkit-{rdkit.__version__}"
 
 
 def _generator(kind: Kind) -> FingerprintGenerator64:

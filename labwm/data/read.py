@@ -55,6 +55,27 @@ def read_table(
         raise UnavailableError(
             f"A table is a readable file; got {path}: {error.strerror}. Check the path."
         ) from error
+    return table_from(content, path, sheet=sheet, header=header)
+
+
+def table_from(
+    content: bytes,
+    path: Path,
+    *,
+    sheet: str | None = None,
+    header: Sequence[str] | None = None,
+) -> Table:
+    """Read the bytes of a file as columns of text; see `read_table`.
+
+    Args:
+        content: The whole file.
+        path: Where it lies: its ending tells the kind, and errors name it.
+        sheet: Name of a workbook's sheet; the first one when None.
+        header: Column names of a file that has no header line.
+
+    Raises:
+        TableError: If it is empty, ragged, names a column twice, or is no table.
+    """
     if not content.strip():
         raise TableError(f"A table has a header and rows; {path} is empty.")
     digest = hashlib.sha256(content).hexdigest()

@@ -15,6 +15,7 @@ from labwm.space.questions import Questions
 from labwm.world_model.contract import WorldModel
 
 if TYPE_CHECKING:
+    from labwm.world_model.full_scale import FullScaleSurrogate
     from labwm.world_model.surrogate import Surrogate
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,7 @@ def latent(
 
 
 def _exact_correlation(
-    surrogates: Sequence["Surrogate"], questions: Questions
+    surrogates: Sequence["Surrogate | FullScaleSurrogate"], questions: Questions
 ) -> Callable[[int], Floats]:
     import torch
 

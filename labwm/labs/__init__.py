@@ -4,12 +4,19 @@ from labwm.labs.folder import FolderLab
 from labwm.labs.http import HttpLab
 from labwm.labs.instrument import Instrument, Outcome
 from labwm.labs.lab import ComputingLab, Lab, Progress
-from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
+from labwm.labs.registry import (
+    Adapter,
+    build_lab,
+    capabilities_of,
+    lab_names,
+    origin_of_lab,
+)
 from labwm.labs.replay import replay_lab
 from labwm.labs.spool import SpoolLab
 from labwm.labs.xtb import xtb_lab
 
 __all__ = [
+    "Adapter",
     "ComputingLab",
     "FolderLab",
     "HttpLab",

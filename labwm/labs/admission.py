@@ -2,7 +2,7 @@
 
 from re import fullmatch
 
-from labwm.errors import DuplicateError, LabError, NotFoundError
+from labwm.errors import DuplicateError, LabError, NotFoundError, UnsupportedError
 from labwm.schema import Job
 
 _KEY = r"[a-z0-9][a-z0-9-]{7,63}"
@@ -58,6 +58,14 @@ def other_content(submission_key: str) -> DuplicateError:
     return DuplicateError(
         f"A submission key stands for one job for ever; got {submission_key!r} with "
         "another content. Use a new key."
+    )
+
+
+def undeclared(capability: str, *, lab: str, instead: str) -> UnsupportedError:
+    """Return the error of a call that a lab does not declare."""
+    return UnsupportedError(
+        f"A lab does what its capabilities declare; {lab!r} does not declare "
+        f"{capability!r}. {instead}"
     )
 
 

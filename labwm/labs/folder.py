@@ -2,7 +2,7 @@
 
     outbox/KEY.worklist.csv   to be done; whoever starts moves it to taken/
     taken/                    worklists that somebody works on
-    withdrawn/                worklists that were cancelled before somebody took them
+    withdrawn/                worklists that a person took back: their jobs are off
     inbox/KEY.*.csv           results, also some of them, also corrected ones
     keys/KEY/                 the job as accepted, or its refusal; its results
 
@@ -18,6 +18,7 @@ from labwm.errors import InDoubtError, LabError, TableError
 from labwm.labs import admission, durable
 from labwm.labs.inbox import Inbox
 from labwm.labs.job_folder import JobFolder
+from labwm.labs.lab import Keep, name_only
 from labwm.labs.result_files import ResultFiles
 from labwm.labs.worklist import check_protocol, read_results, worklist_bytes
 from labwm.schema import (
@@ -121,33 +122,38 @@ class FolderLab:
             state=self._state(folder, n_done, n_wells),
             n_done=n_done,
             n_wells=n_wells,
-            message=self._put_aside(submission_key),
+            message=self._message(submission_key),
         )
 
-    def collect(self, submission_key: str) -> tuple[WellResult, ...]:
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
         """Return every result so far with all its revisions, in the order of the wells.
+
+        Raw bytes of a result are those of the file that it was read from.
 
         Raises:
             NotFoundError: If no job has this key.
         """
         folder = self._known(submission_key)
         self._receive()
-        return _files(folder).results()
+        return _files(folder).results(keep)
 
     def cancel(self, submission_key: str) -> JobStatus:
-        """Withdraw the worklist; results that come nevertheless are taken.
+        """Refuse: nobody can stop a person who has the worklist in her hand.
 
-        Whoever took the worklist before is not stopped by it: tell her.
+        A person who moves it from `outbox/` to `withdrawn/` cancels the job.
 
         Raises:
             NotFoundError: If no job has this key.
+            UnsupportedError: If one has.
         """
-        folder = self._known(submission_key)
-        self._offer(folder)
-        if self.status(submission_key).state is not JobState.FINISHED:
-            folder.cancel()
-            self._withdraw(submission_key)
-        return self.status(submission_key)
+        self._known(submission_key)
+        instead = (
+            f"If nobody took {submission_key}.worklist.csv, move it from outbox to "
+            "withdrawn; else tell whoever did."
+        )
+        raise admission.undeclared("cancel", lab=self.name, instead=instead)
 
     def refuse(self, submission_key: str) -> JobStatus:
         """Never accept this key from now on; a job that exists is left as it is.
@@ -163,7 +169,7 @@ class FolderLab:
     def _state(self, folder: JobFolder, n_done: int, n_wells: int) -> JobState:
         if n_done == n_wells:
             return JobState.FINISHED
-        if folder.is_cancelled:
+        if self._worklist("withdrawn", folder.path.name).exists():
             return JobState.CANCELLED
         is_taken = self._worklist("taken", folder.path.name).exists()
         return JobState.RUNNING if n_done or is_taken else JobState.ACCEPTED
@@ -183,30 +189,29 @@ class FolderLab:
                 durable.publish(self._worklist("outbox", key), content)
             durable.publish(offered, b"")
 
-    def _withdraw(self, key: str) -> None:
-        try:
-            self._worklist("outbox", key).rename(self._worklist("withdrawn", key))
-        except FileNotFoundError:
-            return  # taken, or withdrawn before
-
     def _receive(self) -> None:
         self._inbox.receive(self._take)
 
-    def _take(self, path: Path, name: str) -> None:
-        key = name.split(".", maxsplit=1)[0]
-        folder = self._folder(key)
+    def _take(self, content: bytes, path: Path, name: str) -> None:
+        folder = self._folder(_key_of(name))
         if not folder.has_job:
             raise TableError(
                 f"Results are named by the key of their job, KEY.results.csv; got "
                 f"{name!r}. Rename the file and put it into the inbox again."
             )
-        rows = read_results(path, folder.job, self.protocol)
-        _files(folder).store(rows, self.origin)
+        rows = read_results(content, path, folder.job, self.protocol)
+        _files(folder).store(rows, self.origin, raw=content)
 
-    def _put_aside(self, key: str) -> str:
-        found = (self.folder / "quarantine").glob(f"*-{key}.*")
-        n_files = sum(not path.name.endswith(".reason.txt") for path in found)
-        return f"{n_files} files in quarantine" if n_files else ""
+    def _message(self, key: str) -> str:
+        """Say what of this job, or of no job at all, a person must look after."""
+        aside, torn = self._inbox.put_aside(), self._inbox.torn()
+        lost = [name for name in aside if not self._folder(_key_of(name)).has_job]
+        counts = {
+            "files in quarantine": sum(_key_of(name) == key for name in aside),
+            "files of no known job in quarantine": len(lost),
+            "files that end within a line": sum(_key_of(name) == key for name in torn),
+        }
+        return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
     def _prepare(self) -> None:
         for name in ("keys", *_PLACES):
@@ -241,6 +246,10 @@ class FolderLab:
         if not folder.has_job:
             raise admission.unknown(submission_key, lab=self.name)
         return folder
+
+
+def _key_of(name: str) -> str:
+    return name.split(".", maxsplit=1)[0]
 
 
 def _files(folder: JobFolder) -> ResultFiles:

@@ -25,8 +25,11 @@ from labwm.errors import (
     NotFoundError,
     ProtocolError,
     UnavailableError,
+    UnsupportedError,
 )
 from labwm.labs import admission
+from labwm.labs.answers import elements
+from labwm.labs.lab import Keep, name_only
 from labwm.schema import (
     Acknowledgement,
     Capabilities,
@@ -47,7 +50,7 @@ CAPABILITIES: Final = Capabilities(
     refuse_key=True,
     cancel=True,
     partial_results=True,
-    push=False,
+    push=True,
     computes=False,
 )
 KEY_VARIABLE: Final = "LABWM_LAB_KEY"
@@ -130,8 +133,10 @@ class HttpLab:
             return JobStatus(submission_key=submission_key, state=JobState.UNKNOWN)
         return self._status("GET", submission_key)
 
-    def collect(self, submission_key: str) -> tuple[WellResult, ...]:
-        """Fetch every result so far.
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
+        """Fetch every result so far; the raw bytes of one are its part of the answer.
 
         Raises:
             NotFoundError: If the lab knows no job by this key.
@@ -153,7 +158,11 @@ class HttpLab:
                     f"got {result.origin.value} for well {result.well!r}. Correct "
                     "lab.settings.origin, or ask the lab."
                 )
-        return results
+        parts = elements(answer.content)
+        return tuple(
+            result.model_copy(update={"raw_sha256": keep(raw)})
+            for result, raw in zip(results, parts, strict=True)
+        )
 
     def cancel(self, submission_key: str) -> JobStatus:
         """Ask to stop; wells done before keep their results.
@@ -228,6 +237,7 @@ class HttpLab:
             DuplicateError.code: DuplicateError,
             NotFoundError.code: NotFoundError,
             LabError.code: LabError,
+            UnsupportedError.code: UnsupportedError,
         }
         if kind := kinds.get(problem.code):
             return kind(problem.detail)

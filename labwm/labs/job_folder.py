@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from labwm.errors import IntegrityError
 from labwm.labs import durable
+from labwm.labs.lab import Keep, name_only
 from labwm.labs.lease import is_held, lease
 from labwm.schema import Job, JobState, JobStatus, WellResult
 
@@ -98,8 +99,8 @@ class JobFolder:
         folder.mkdir(exist_ok=True)
         return durable.publish(folder / f"{place:05d}", result.canonical_json())
 
-    def results(self) -> tuple[WellResult, ...]:
-        """Return the results so far, in the order of the wells.
+    def results(self, keep: Keep = name_only) -> tuple[WellResult, ...]:
+        """Return the results so far, in the order of the wells; keep their bytes.
 
         Raises:
             IntegrityError: If a result cannot be read back.
@@ -107,10 +108,12 @@ class JobFolder:
         results: list[WellResult] = []
         for place in sorted(self.done):
             path = self.path / "results" / f"{place:05d}"
+            raw = path.read_bytes()
             try:
-                results.append(WellResult.model_validate_json(path.read_bytes()))
+                result = WellResult.model_validate_json(raw)
             except ValidationError as error:
                 raise _changed(path) from error
+            results.append(result.model_copy(update={"raw_sha256": keep(raw)}))
         return tuple(results)
 
     def status(self) -> JobStatus:

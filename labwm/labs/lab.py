@@ -1,5 +1,6 @@
 """The seam behind which a real, computed, replayed or virtual lab stands."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +15,13 @@ from labwm.schema import (
 
 Progress = Callable[[WellResult], None]
 """Called after each well that a computed lab finished."""
+Keep = Callable[[bytes], str]
+"""Keeps raw bytes for ever and returns their sha256."""
+
+
+def name_only(raw: bytes) -> str:
+    """Return the sha256 of raw bytes and keep nothing."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 class Lab(Protocol):
@@ -48,8 +56,13 @@ class Lab(Protocol):
         """Say how a job stands; `unknown` for a key never accepted."""
         ...
 
-    def collect(self, submission_key: str) -> tuple[WellResult, ...]:
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
         """Return every result so far, finished wells only; repeatable.
+
+        The raw bytes that each result was read from are handed to `keep` before any is
+        returned, and are named by its `raw_sha256`.
 
         Raises:
             NotFoundError: If no job has this key.

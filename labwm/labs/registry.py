@@ -1,14 +1,21 @@
-"""The labs that come with this room, by name.
+"""Labs by name: those of this room, and those that other packages bring.
 
 The virtual lab is not among them: it needs a world model, which lies on a higher floor.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
-from labwm.errors import NotFoundError, ProtocolError, suggest
+from labwm.errors import (
+    ConflictError,
+    NotFoundError,
+    ProtocolError,
+    UnavailableError,
+    suggest,
+)
 from labwm.labs import folder as folder_lab
 from labwm.labs import http
 from labwm.labs.folder import FolderLab
@@ -114,9 +121,16 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 }
 
 
+RESERVED: Final = frozenset({"virtual", "protocol"})
+"""Names that stand for something else; no package can take them, nor those above."""
+PLUGINS: Final = "labwm.labs"
+"""Group of entry points under which other packages bring labs: name to `Adapter`."""
+
+
 def lab_names() -> tuple[str, ...]:
-    """Return the names of all labs of this room."""
-    return tuple(ADAPTERS)
+    """Return the names of all labs of this room, and of those that packages bring."""
+    brought = [point.name for point in entry_points(group=PLUGINS)]
+    return (*ADAPTERS, *sorted({*brought} - {*ADAPTERS, *RESERVED}))
 
 
 def origin_of_lab(name: str, protocol: Protocol | None = None) -> Origin:
@@ -164,9 +178,36 @@ def build_lab(
 
 
 def _adapter(name: str) -> Adapter:
-    if name not in ADAPTERS:
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    if name not in lab_names():
         raise NotFoundError(
             f"A lab is known by the name of its adapter; got {name!r}. "
-            f"{suggest(name, ADAPTERS)}"
+            f"{suggest(name, lab_names())}"
         )
-    return ADAPTERS[name]
+    return _brought(name)
+
+
+def _brought(name: str) -> Adapter:
+    """Load a lab that another package brings."""
+    points = entry_points(group=PLUGINS, name=name)
+    if len(points) > 1:
+        packages = sorted(point.dist.name for point in points if point.dist)
+        raise ConflictError(
+            f"A lab's name stands for one adapter; {name!r} is brought by {packages}. "
+            "Uninstall all but one."
+        )
+    (point,) = points
+    try:
+        adapter = point.load()
+    except Exception as error:
+        raise UnavailableError(
+            f"The package that brings the lab {name!r} must load; {point.value} gives "
+            f"{type(error).__name__}: {error}. Mend or uninstall it."
+        ) from error
+    if not isinstance(adapter, Adapter):
+        raise UnavailableError(
+            f"A lab is brought as an `Adapter`; {point.value} is a "
+            f"{type(adapter).__name__}. Make one: labwm.labs.Adapter."
+        )
+    return adapter

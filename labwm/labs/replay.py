@@ -32,8 +32,9 @@ def replay_lab(
     """Return a lab that plays a table, row by row.
 
     Replicate `r` of some conditions is their row `r` in the order of `measurements`;
-    conditions and replicates that the table lacks are failed wells. Rows that differ in
-    context only (a plate) are replicates, unless the well states the context.
+    a replicate that the table lacks is a failed well, and conditions that it lacks are
+    refused at submission. Rows that differ in context only (a plate) are replicates,
+    unless the well states the context.
 
     Raises:
         NotEnoughDataError: If there are no measurements.
@@ -78,15 +79,21 @@ class MeasuredTable:
         return sha256_of([self.protocol.digest(), rows])
 
     def check(self, well: Well) -> None:
-        """Refuse conditions that the protocol does not name.
+        """Refuse conditions that no row has: nothing could come of them.
 
         Raises:
-            LabError: If a condition is unknown.
+            LabError: If a condition is unknown, or nothing was measured there.
         """
         if unknown := set(well.conditions) - set(self.protocol.condition_names):
             raise LabError(
                 f"Conditions name parameters of the protocol; got {sorted(unknown)} in "
                 f"well {well.name!r}. Known: {list(self.protocol.condition_names)}."
+            )
+        if not self._fitting(well):
+            raise LabError(
+                "A replay lab measures what its table holds; no row has the conditions "
+                f"{well.conditions} of well {well.name!r}. The nearest row has "
+                f"{self._nearest(well)}: measure that, or choose a lab that computes."
             )
 
     def prepare(self) -> None:
@@ -94,13 +101,7 @@ class MeasuredTable:
 
     def measure(self, well: Well) -> Outcome:
         """Return the row of these conditions and replicate."""
-        rows = [
-            measurement
-            for measurement in self._rows.get(self._key(well.conditions), [])
-            if self._fits(measurement, well)
-        ]
-        if not rows:
-            return failed(self, "not in the table")
+        rows = self._fitting(well)
         if well.replicate >= len(rows):
             reason = f"the table holds {len(rows)} replicates of these conditions"
             return failed(self, f"{reason}; got replicate {well.replicate}")
@@ -108,6 +109,25 @@ class MeasuredTable:
         absent = Value(status=Status.MISSING)
         readouts = {name: row.readouts.get(name, absent) for name in self.readouts}
         return Outcome(readouts, row.duration)
+
+    def _fitting(self, well: Well) -> list[Measurement]:
+        found = self._rows.get(self._key(well.conditions), [])
+        return [measurement for measurement in found if self._fits(measurement, well)]
+
+    def _nearest(self, well: Well) -> dict[str, float | str]:
+        """Return the row that differs in the fewest levels, then least in numbers."""
+
+        def far(measurement: Measurement) -> tuple[int, float]:
+            n_other, distance = 0, 0.0
+            for name, wanted in well.conditions.items():
+                has = measurement.conditions.get(name)
+                if isinstance(wanted, str) or has is None or isinstance(has, str):
+                    n_other += has != wanted
+                else:
+                    distance += abs(has - wanted) / (abs(has) + abs(wanted) or 1.0)
+            return n_other, distance
+
+        return min(self.measurements, key=far).conditions
 
     @cached_property
     def _contexts(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 results/00007.000   the first result of the well at place 7
 results/00007.001   what corrected it
+results/raw/SHA256  the bytes of a file that results were read from, as it was then
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from labwm.errors import IntegrityError
 from labwm.labs import durable
+from labwm.labs.lab import Keep, name_only
 from labwm.labs.worklist import ReadRow
 from labwm.schema import Job, Origin, WellResult
 
@@ -28,8 +30,14 @@ class ResultFiles:
         """Places of the wells that have a result."""
         return frozenset(place for place, _ in self._names())
 
-    def store(self, rows: Iterable[ReadRow], origin: Origin) -> None:
-        """Store what is new; a result that equals its last one changes nothing."""
+    def store(self, rows: Iterable[ReadRow], origin: Origin, *, raw: bytes) -> None:
+        """Store what is new; a result that equals its last one changes nothing.
+
+        Args:
+            rows: What was read.
+            origin: Of all of it.
+            raw: The bytes of the file that it was read from.
+        """
         places = {well.name: i for i, well in enumerate(self.job.wells)}
         for row in rows:
             place = places[row.well.name]
@@ -47,17 +55,36 @@ class ResultFiles:
                 origin=origin,
                 revision=max(known) + 1 if known else 0,
                 measured_at=row.measured_at,
+                # Before the result that names it.
+                raw_sha256=self._store_raw(raw),
             )
-            self.folder.mkdir(exist_ok=True)
             durable.publish(self._path(place, result.revision), result.canonical_json())
 
-    def results(self) -> tuple[WellResult, ...]:
+    def results(self, keep: Keep = name_only) -> tuple[WellResult, ...]:
         """Return all results, in the order of the wells, then of the revisions.
 
         Raises:
-            IntegrityError: If one cannot be read back.
+            IntegrityError: If one, or what it was read from, cannot be read back.
         """
-        return tuple(self._read(*name) for name in sorted(self._names()))
+        results = tuple(self._read(*name) for name in sorted(self._names()))
+        for sha256 in dict.fromkeys(result.raw_sha256 for result in results):
+            if sha256 is not None and keep(self._raw(sha256)) != sha256:
+                raise _changed(self.folder / "raw" / sha256)
+        return results
+
+    def _store_raw(self, raw: bytes) -> str:
+        folder, sha256 = self.folder / "raw", name_only(raw)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / sha256).exists():
+            durable.publish(folder / sha256, raw)
+        return sha256
+
+    def _raw(self, sha256: str) -> bytes:
+        path = self.folder / "raw" / sha256
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise _changed(path) from error
 
     def _names(self) -> list[tuple[int, int]]:
         if not self.folder.exists():
@@ -73,7 +100,11 @@ class ResultFiles:
         try:
             return WellResult.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise IntegrityError(
-                f"A result is never changed once it is written; got {path}, which "
-                "cannot be read back. Restore it from a backup."
-            ) from error
+            raise _changed(path) from error
+
+
+def _changed(path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"A result is never changed once it is written; got {path}, which cannot be "
+        "read back. Restore it from a backup."
+    )

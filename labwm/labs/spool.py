@@ -16,7 +16,7 @@ from labwm.errors import InDoubtError
 from labwm.labs import admission, durable
 from labwm.labs.instrument import Instrument, Outcome, Runner
 from labwm.labs.job_folder import JobFolder
-from labwm.labs.lab import Progress
+from labwm.labs.lab import Keep, Progress, name_only
 from labwm.schema import (
     Acknowledgement,
     Capabilities,
@@ -107,13 +107,17 @@ class SpoolLab:
             message="refused for ever" if folder.is_refused else "",
         )
 
-    def collect(self, submission_key: str) -> tuple[WellResult, ...]:
+    def collect(
+        self, submission_key: str, *, keep: Keep = name_only
+    ) -> tuple[WellResult, ...]:
         """Return every result so far, in the order of the wells; repeatable.
+
+        Raw bytes of a result are those of its file in the spool.
 
         Raises:
             NotFoundError: If no job has this key.
         """
-        return self._known(submission_key).results()
+        return self._known(submission_key).results(keep)
 
     def cancel(self, submission_key: str) -> JobStatus:
         """Ask to stop: no further well is started; results stay.
@@ -190,7 +194,8 @@ class SpoolLab:
             for well, outcome in outcomes:
                 result = self._result(folder.job, well, outcome)
                 if folder.publish(places[well.name], result):
-                    yield result
+                    raw = name_only(result.canonical_json())
+                    yield result.model_copy(update={"raw_sha256": raw})
 
     def _result(self, job: Job, well: Well, outcome: Outcome) -> WellResult:
         return WellResult(

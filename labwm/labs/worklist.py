@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from labwm.data.cells import number_in, read_cell
-from labwm.data.read import read_table
+from labwm.data.read import table_from
 from labwm.data.table import Table
 from labwm.errors import ProtocolError, TableError, UnitError, suggest
 from labwm.schema import (
@@ -89,15 +89,23 @@ def worklist_bytes(job: Job, protocol: Protocol) -> bytes:
     return text.getvalue().encode()
 
 
-def read_results(path: Path, job: Job, protocol: Protocol) -> tuple[ReadRow, ...]:
+def read_results(
+    content: bytes, path: Path, job: Job, protocol: Protocol
+) -> tuple[ReadRow, ...]:
     """Read a results table whole; rows without any readout are not measured yet.
+
+    Args:
+        content: The bytes of the file.
+        path: Where it lies: its ending tells the kind, and errors name it.
+        job: Whose wells the rows name.
+        protocol: Names the columns and their units.
 
     Raises:
         TableError: If it is no table, has an unknown column, an unknown well, a well
             twice, another job's key, or conditions other than the planned ones.
         UnitError: If the unit of a header does not fit the protocol's.
     """
-    table = read_table(path)
+    table = table_from(content, path)
     readouts = _readouts_in(table, protocol)
     wells = {well.name: well for well in job.wells}
     rows: dict[str, ReadRow] = {}

@@ -1,9 +1,10 @@
-"""A lab that computes: GFN2-xTB on one molecule per well."""
+"""A lab that computes: GFN2-xTB, or a dearer level, on one molecule per well."""
 
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from labwm import settings
 from labwm.errors import (
     LabError,
     MoleculeError,
@@ -49,10 +50,16 @@ def xtb_lab(
             "The lab 'xtb' computes with tblite; got an installation without it. "
             "Install it: pip install tblite."
         )
+    chosen = _settings(protocol)
+    if chosen.is_dft and find_spec("pyscf") is None:
+        raise UnavailableError(
+            f"The level {chosen.method} is computed with PySCF; got an installation "
+            "without it. Install it: pip install labwm[pyscf]."
+        )
     instrument = XtbInstrument(
         molecule=_molecule(protocol),
-        readouts=_readouts(protocol),
-        settings=_settings(protocol),
+        readouts=_readouts(protocol, chosen),
+        settings=chosen,
         protocol_sha256=protocol.digest(),
     )
     pool = ProcessPool(n_workers, instrument.settings.timeout_seconds + _GRACE)
@@ -78,8 +85,8 @@ class XtbInstrument:
     @property
     def digest(self) -> str:
         """Digest of the settings and the protocol."""
-        settings = asdict(self.settings)
-        return sha256_of([self.molecule, self.readouts, settings, self.protocol_sha256])
+        chosen = asdict(self.settings)
+        return sha256_of([self.molecule, self.readouts, chosen, self.protocol_sha256])
 
     def check(self, well: Well) -> None:
         """Refuse a well without a readable molecule.
@@ -99,7 +106,10 @@ class XtbInstrument:
 
     def prepare(self) -> None:
         """Load the programs: that takes longer than a well."""
-        import tblite.interface  # noqa: F401
+        if self.settings.is_dft:
+            import pyscf.dft  # noqa: F401  # pyright: ignore[reportMissingImports]
+        else:
+            import tblite.interface  # noqa: F401
 
         import labwm.chem.conformers  # noqa: F401
 
@@ -107,7 +117,12 @@ class XtbInstrument:
         """Compute one replicate; a calculation that fails is a failed value."""
         smiles = self._canonical(well)
         seed = seed_of(smiles, well.replicate, self.protocol_sha256)
-        result = measure(smiles, seed=seed, settings=self.settings)
+        result = measure(
+            smiles,
+            seed=seed,
+            settings=self.settings,
+            cache=settings.cache_folder() / "conformers",
+        )
         if result.status != "ok":
             reason = f"{result.status}: {result.reason}"
             return failed(self, reason, duration=result.cpu_seconds)
@@ -135,8 +150,13 @@ def _molecule(protocol: Protocol) -> str:
     return molecules[0].name
 
 
-def _readouts(protocol: Protocol) -> tuple[str, ...]:
+def _readouts(protocol: Protocol, chosen: XtbSettings) -> tuple[str, ...]:
     for readout in protocol.readouts:
+        if chosen.is_dft and readout.name != "gap":
+            raise ProtocolError(
+                f"The level {chosen.method} gives the readout 'gap' only; got "
+                f"{readout.name!r}. Choose GFN2-xTB, or observe the gap."
+            )
         if readout.name not in READOUTS:
             raise ProtocolError(
                 f"The lab 'xtb' measures {list(READOUTS)}; got the readout "

@@ -23,9 +23,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from labwm.errors import InvalidInputError, MoleculeError
+from labwm.labs.conformer_cache import conformer_of
+from labwm.labs.dft import BASES, NotConvergedError, dft_gap
 
 if TYPE_CHECKING:
     from tblite.interface import Result
@@ -45,25 +48,44 @@ Status = Literal[
 ]
 
 
+METHODS = ("GFN2-xTB", "GFN1-xTB", *BASES)
+TEMPERATURE = 300.0
+"""Kelvin."""
+
+
 @dataclass(frozen=True)
 class XtbSettings:
     """The level of theory and the conformer rule, fixed by the protocol."""
 
-    method: Literal["GFN2-xTB", "GFN1-xTB"] = "GFN2-xTB"
+    method: Literal["GFN2-xTB", "GFN1-xTB", "B3LYP/STO-3G", "B3LYP/def2-SVP"] = (
+        "GFN2-xTB"
+    )
+    """Those of B3LYP give the gap only, and need `pip install labwm[pyscf]`."""
     n_conformers: int = 1
     """ETKDGv3 conformers per replicate, of which the lowest in MMFF94 is measured."""
     max_iterations: int = 250
     """Limit of self-consistent-field iterations in each of the three calculations."""
-    electronic_temperature: float = 300.0
+    electronic_temperature: float = TEMPERATURE
     """Kelvin, for the occupation of orbitals."""
     timeout_seconds: float = 60.0
     """Wall-clock limit, looked at between the steps; none is interrupted."""
 
+    @property
+    def is_dft(self) -> bool:
+        """Is the level one of density functional theory?"""
+        return self.method in BASES
+
     def __post_init__(self) -> None:
         """Refuse settings that no measurement can be made with."""
-        if self.method not in ("GFN2-xTB", "GFN1-xTB"):
+        if self.method not in METHODS:
             raise InvalidInputError(
-                f"The method is GFN2-xTB or GFN1-xTB; got {self.method!r}. Choose one."
+                f"The method is one of {list(METHODS)}; got {self.method!r}. Choose "
+                "one."
+            )
+        if self.is_dft and self.electronic_temperature != TEMPERATURE:
+            raise InvalidInputError(
+                "An electronic temperature belongs to GFN1-xTB and GFN2-xTB; got "
+                f"{self.electronic_temperature} K with {self.method}. Leave it out."
             )
         numbers = (
             self.n_conformers,
@@ -110,7 +132,9 @@ def seed_of(*identity: str | int) -> int:
     return 1 + int.from_bytes(hashlib.sha256(content).digest()[:8]) % MAX_SEED
 
 
-def measure(smiles: str, *, seed: int, settings: XtbSettings) -> XtbResult:
+def measure(
+    smiles: str, *, seed: int, settings: XtbSettings, cache: Path | None = None
+) -> XtbResult:
     """Measure one replicate; equal arguments give an equal result.
 
     The seed goes to ETKDGv3 unchanged, and each way to write a molecule gives the same
@@ -120,37 +144,37 @@ def measure(smiles: str, *, seed: int, settings: XtbSettings) -> XtbResult:
         smiles: One connected, closed-shell molecule; charges are honoured.
         seed: Names the replicate; between 1 and 2**31 - 1.
         settings: Level of theory and conformer rule.
+        cache: Folder of structures embedded before; each is embedded without.
 
     Raises:
         MoleculeError: If `smiles` is not a molecule.
         InvalidInputError: If `seed` is out of range.
     """
-    # Importing tblite takes longer than a measurement; it is not measured.
-    import tblite.interface  # noqa: F401
-
+    # Importing takes longer than a measurement; it is not measured.
+    import labwm.chem.conformers  # noqa: F401
     from labwm.chem.molecule import canonical
+
+    if not settings.is_dft:
+        import tblite.interface  # noqa: F401
 
     started = time.thread_time()
     deadline = time.monotonic() + settings.timeout_seconds
-    result = _outcome(canonical(smiles), seed, settings, deadline)
+    result = _outcome(_Asked(canonical(smiles), seed, settings, cache), deadline)
     return replace(result, cpu_seconds=time.thread_time() - started)
 
 
-def _outcome(
-    smiles: str, seed: int, settings: XtbSettings, deadline: float
-) -> XtbResult:
-    from tblite.exceptions import TBLiteRuntimeError
+@dataclass(frozen=True)
+class _Asked:
+    smiles: str
+    seed: int
+    settings: XtbSettings
+    cache: Path | None
 
-    from labwm.chem.conformers import embed
 
-    failed = partial(XtbResult, smiles, seed)
+def _outcome(asked: _Asked, deadline: float) -> XtbResult:
+    failed = partial(XtbResult, asked.smiles, asked.seed)
     try:
-        conformer = embed(
-            smiles,
-            seed=seed,
-            n_conformers=settings.n_conformers,
-            timeout_seconds=math.ceil(settings.timeout_seconds),
-        )
+        conformer = _structure(asked)
     except MoleculeError as error:
         is_late = time.monotonic() > deadline
         return failed("timeout" if is_late else "embedding_failed", str(error))
@@ -160,21 +184,55 @@ def _outcome(
             f"A closed shell is measured; got {conformer.n_electrons} electrons, "
             f"{conformer.n_unpaired} unpaired. Give the closed-shell molecule or ion.",
         )
+    calculate = _dft if asked.settings.is_dft else _xtb
     try:
-        gas, octanol, water = _single_points(conformer, settings, deadline)
+        gap, octanol_water_dg = calculate(conformer, asked.settings, deadline)
     except TimeoutError as error:
         return failed("timeout", str(error))
-    except TBLiteRuntimeError as error:
+    except NotConvergedError as error:
         return failed("scf_not_converged", str(error))
     return XtbResult(
-        smiles,
-        seed,
+        asked.smiles,
+        asked.seed,
         "ok",
-        gap=_gap(gas),
-        octanol_water_dg=_energy(octanol) - _energy(water),
+        gap=gap,
+        octanol_water_dg=octanol_water_dg,
         force_field=conformer.force_field,
         is_relaxed=conformer.is_relaxed,
     )
+
+
+def _structure(asked: _Asked) -> "Conformer":
+    how = {
+        "seed": asked.seed,
+        "n_conformers": asked.settings.n_conformers,
+        "timeout_seconds": math.ceil(asked.settings.timeout_seconds),
+    }
+    if asked.cache is not None:
+        return conformer_of(asked.smiles, cache=asked.cache, **how)
+    from labwm.chem.conformers import embed
+
+    return embed(asked.smiles, **how)
+
+
+def _dft(
+    conformer: "Conformer", settings: XtbSettings, deadline: float
+) -> tuple[float, None]:
+    del deadline  # whoever runs the process keeps it: one calculation has no steps
+    gap = dft_gap(conformer, settings.method, max_iterations=settings.max_iterations)
+    return gap, None
+
+
+def _xtb(
+    conformer: "Conformer", settings: XtbSettings, deadline: float
+) -> tuple[float, float]:
+    from tblite.exceptions import TBLiteRuntimeError
+
+    try:
+        gas, octanol, water = _single_points(conformer, settings, deadline)
+    except TBLiteRuntimeError as error:
+        raise NotConvergedError(str(error)) from error
+    return _gap(gas), _energy(octanol) - _energy(water)
 
 
 def _single_points(

@@ -167,6 +167,16 @@ class ApprovalRequest(Record):
     note: str = Field(default="", max_length=2000)
 
 
+class SettleRequest(Record):
+    """Say what a lab said of a job whose acknowledgement was lost."""
+
+    campaign_id: str
+    verdict: Literal["arrived", "never_arrived", "given_up"]
+    submission_key: str | None = None
+    """Of the job in doubt; the last one when not given."""
+    note: str = Field(default="", max_length=2000)
+
+
 class BatchInfo(Record):
     """A batch and where it stands."""
 

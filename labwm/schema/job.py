@@ -1,6 +1,7 @@
 """Jobs for a lab, and what labs answer."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -86,6 +87,22 @@ class WellResult(Record):
     measured_at: AwareDatetime | None = None
     duration: float | None = Field(default=None, ge=0)
     """Seconds of work."""
+    raw_sha256: Sha256 | None = None
+    """Of the bytes in which the lab said so: a file, or a part of its answer."""
+
+
+class Notice(Record):
+    """A lab says, without being asked, that there is something to collect."""
+
+    type: Literal["results"]
+    submission_key: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{7,63}$")
+
+
+class NoticeTaken(Record):
+    """A notice was taken; the campaign looks soon."""
+
+    submission_key: str
+    campaign_id: str
 
 
 class Capabilities(Record):
@@ -94,10 +111,14 @@ class Capabilities(Record):
     dedup_by_key: bool
     """The same key submitted twice starts one job."""
     query_by_key: bool
+    """It says of any key whether it has a job under it."""
     refuse_key: bool
     """It can be told never to accept a key."""
     cancel: bool
+    """It can be asked to stop, and starts no further well then."""
     partial_results: bool
+    """Results of some wells are there before those of all."""
     push: bool
+    """It posts a signed notice when there is something to collect."""
     computes: bool
     """It has no instrument of its own: `work` must be called for jobs to proceed."""

@@ -214,6 +214,13 @@ class Ledger:
         with self._reading() as connection:
             return queries.round_proposals(connection, campaign_id, round)
 
+    def proposals_named(
+        self, campaign_id: str, names: Collection[str]
+    ) -> tuple[Proposal, ...]:
+        """Return the proposals of these names, by round and rank; unknown ones lack."""
+        with self._reading() as connection:
+            return queries.named_proposals(connection, campaign_id, names)
+
     def predictions(self, campaign_id: str) -> tuple[StoredPrediction, ...]:
         """Return every stored prediction, in the order of storing."""
         with self._reading() as connection:
@@ -255,6 +262,11 @@ class Ledger:
         """
         with self._reading() as connection:
             return queries.current_measurements(connection, campaign_id)
+
+    def measurements_of_job(self, submission_key: str) -> tuple[Measurement, ...]:
+        """Return every observation that answers a job, superseded ones too."""
+        with self._reading() as connection:
+            return queries.measurements_of_job(connection, submission_key)
 
     def revisions(self, campaign_id: str) -> tuple[tuple[Revision, Measurement], ...]:
         """Return every observation ever stored, superseded ones too, by slot."""

@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, Engine, text
 
@@ -20,7 +20,7 @@ from labwm.errors import (
     UnavailableError,
 )
 from labwm.store.engine import connect, writing
-from labwm.store.revision import HEAD, revision_of
+from labwm.store.revision import HEAD, RELEASED, revision_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,7 +30,7 @@ _LOCK = 0x6C6162776D  # "labwm"
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What an upgrade did; `backup` is None where there was nothing to lose."""
+    """What a migration did; `backup` is None where there was nothing to lose."""
 
     before: str | None
     after: str
@@ -63,15 +63,43 @@ def upgrade(url: str | None = None) -> Upgraded:
         before = revision_of(engine)
         if before == HEAD:
             return Upgraded(before, HEAD, None)
-        copy = None
-        if before is not None:
-            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            copy = settings.home() / "backups" / f"ledger-{before}-{stamp}"
-            backup(url, copy)
+        copy = None if before is None else _backup_beside(url, before)
         migrate(engine)
         return Upgraded(before, HEAD, copy)
     finally:
         engine.dispose()
+
+
+def downgrade(url: str | None = None) -> Upgraded:
+    """Take a database back to the release before this one, after a backup.
+
+    Rows that only this release knows are lost from the database, not from the backup.
+
+    Raises:
+        SchemaRevisionError: If it is of another revision than this program's: a
+            downgrade goes back one release, never further.
+        UnavailableError: If PostgreSQL's `pg_dump` is needed for the backup and absent.
+    """
+    engine = connect(url or settings.database_url())
+    try:
+        before = revision_of(engine)
+        if before != HEAD:
+            raise SchemaRevisionError(
+                f"A downgrade goes from revision {HEAD}, this program's, to "
+                f"{RELEASED}, the release before, and no further; the database is of "
+                f"{before}. "
+                "Restore an older backup to go further back."
+            )
+        copy = _backup_beside(url, before)
+        _run(engine, "downgrade", RELEASED)
+        return Upgraded(before, RELEASED, copy)
+    finally:
+        engine.dispose()
+
+
+def _backup_beside(url: str | None, revision: str) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return backup(url, settings.home() / "backups" / f"ledger-{revision}-{stamp}")
 
 
 def make_ready(engine: Engine) -> None:
@@ -91,20 +119,27 @@ def make_ready(engine: Engine) -> None:
         )
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, revision: str = "head") -> None:
     """Run the missing migrations in one transaction that no other writer shares.
 
     Raises:
         SchemaRevisionError: If a newer labwm made the database.
     """
+    _run(engine, "upgrade", revision)
+
+
+def _run(
+    engine: Engine, direction: Literal["upgrade", "downgrade"], revision: str
+) -> None:
     from alembic import command
     from alembic.util import CommandError
 
+    move = command.upgrade if direction == "upgrade" else command.downgrade
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         try:
-            command.upgrade(alembic_config(connection), "head")
+            move(alembic_config(connection), revision)
         except CommandError as error:
             raise SchemaRevisionError(
                 f"This labwm knows revisions up to {HEAD}; the database's is unknown "

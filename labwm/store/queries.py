@@ -149,6 +149,18 @@ def round_proposals(
     return tuple(Proposal.model_validate_json(body) for body in bodies)
 
 
+def named_proposals(
+    connection: Connection, campaign_id: str, names: Collection[str]
+) -> tuple[Proposal, ...]:
+    """Return the proposals of these names, by round and rank."""
+    query = select(proposals.c.body).where(
+        proposals.c.campaign_id == campaign_id, proposals.c.id.in_(list(names))
+    )
+    query = query.order_by(proposals.c.round, proposals.c.rank, proposals.c.id)
+    bodies = connection.scalars(query)
+    return tuple(Proposal.model_validate_json(body) for body in bodies)
+
+
 def all_predictions(
     connection: Connection, campaign_id: str
 ) -> tuple[StoredPrediction, ...]:
@@ -278,6 +290,19 @@ def current_measurements(
         .outerjoin(jobs, jobs.c.submission_key == observations.c.job_key)
         .where(observations.c.campaign_id == campaign_id)
         .order_by(func.coalesce(jobs.c.round, -1), observations.c.slot)
+    )
+    bodies = connection.scalars(query)
+    return tuple(Measurement.model_validate_json(body) for body in bodies)
+
+
+def measurements_of_job(
+    connection: Connection, submission_key: str
+) -> tuple[Measurement, ...]:
+    """Return every observation that answers a job, superseded ones too."""
+    query = (
+        select(observations.c.body)
+        .where(observations.c.job_key == submission_key)
+        .order_by(observations.c.slot, observations.c.revision, observations.c.id)
     )
     bodies = connection.scalars(query)
     return tuple(Measurement.model_validate_json(body) for body in bodies)

@@ -7,8 +7,11 @@ from sqlalchemy import Engine, column, inspect, select, table
 from labwm.errors import SchemaRevisionError
 from labwm.store.tables import VERSION_TABLE
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The revision that this program reads and writes."""
+
+RELEASED: Final = "0001"
+"""The revision of the release before this one: no downgrade goes further."""
 
 
 def revision_of(engine: Engine) -> str | None:

@@ -33,6 +33,29 @@ BEGIN SELECT RAISE(ABORT, 'a data set with rows admits no further origin'); END
 """
 
 
+_WALL = {
+    "observations": (
+        "an observation has the origin that its content says",
+        {
+            "sqlite": "json_extract(NEW.body, '$.origin') IS NOT NEW.origin",
+            "postgresql": "NEW.body::json ->> 'origin' IS DISTINCT FROM NEW.origin",
+        },
+    ),
+    "dataset_rows": (
+        "a data set admits only origins that it declares",
+        dict.fromkeys(
+            ("sqlite", "postgresql"),
+            "NOT EXISTS (SELECT 1 FROM observations o JOIN dataset_origins d"
+            " ON d.origin = o.origin WHERE o.campaign_id = NEW.campaign_id"
+            " AND o.id = NEW.observation_id AND o.origin = NEW.origin"
+            " AND d.dataset_id = NEW.dataset_id)",
+        ),
+    ),
+}
+"""Table to rule, and when it is broken, by database. Foreign keys say the second one
+as well; a plain connection to SQLite does not ask them."""
+
+
 def protect(table: str, *unique: Sequence[str]) -> None:
     """Refuse every UPDATE, DELETE and replacement of a table's rows.
 
@@ -59,6 +82,38 @@ def seal_origins() -> None:
         "CREATE TRIGGER dataset_origins_sealed BEFORE INSERT ON dataset_origins "
         "FOR EACH ROW EXECUTE FUNCTION labwm_sealed_origins()"
     )
+
+
+def wall_origins() -> None:
+    """Refuse rows whose origin is not the observation's own, or not admitted."""
+    dialect = op.get_bind().dialect.name
+    for table, (rule, broken) in _WALL.items():
+        if dialect == "sqlite":
+            op.execute(
+                f"CREATE TRIGGER {table}_origin_wall BEFORE INSERT ON {table} "
+                f"WHEN {broken[dialect]} BEGIN SELECT RAISE(ABORT, '{rule}'); END"
+            )
+            continue
+        op.execute(
+            f"CREATE FUNCTION labwm_{table}_origin_wall() RETURNS trigger "
+            f"LANGUAGE plpgsql AS $$ BEGIN IF {broken[dialect]} THEN "
+            f"RAISE EXCEPTION '{rule}' USING ERRCODE = 'integrity_constraint_violation'"
+            "; END IF; RETURN NEW; END $$"
+        )
+        op.execute(
+            f"CREATE TRIGGER {table}_origin_wall BEFORE INSERT ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION labwm_{table}_origin_wall()"
+        )
+
+
+def drop_origin_wall() -> None:
+    """Take back what `wall_origins` made."""
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    for table in _WALL:
+        where = "" if is_sqlite else f" ON {table}"
+        op.execute(f"DROP TRIGGER {table}_origin_wall{where}")
+        if not is_sqlite:
+            op.execute(f"DROP FUNCTION labwm_{table}_origin_wall()")
 
 
 def _sqlite_triggers(table: str, unique: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from labwm.store.tables import (
     observation_slots,
     wells,
 )
+from labwm.store.verify_beside import fault_beside
 from labwm.store.views import CampaignView, Verified
 
 Claims = dict[int, tuple[str, Json]]
@@ -61,6 +62,8 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
     _verify_wells(connection, campaign_id)
     n_moves = sum(_verify_machine(connection, campaign_id, m, claims) for m in MACHINES)
     n_measured = _verify_slots(connection, campaign_id)
+    if fault := fault_beside(connection, campaign_id):
+        raise _refuse(campaign_id, fault)
     return Verified(
         campaign_id=campaign_id,
         n_events=seq + 1,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import FrameType
 
 _CHANGES = {"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir"}
 
@@ -74,6 +75,42 @@ def _die_at(
 
     sys.addaudithook(hook)
     target(*args)
+
+
+def die_at_moment(moment: str, n: int) -> None:
+    """Have this process killed when it reaches a moment of a round the `n`-th time.
+
+    Args:
+        moment: One of `labwm.campaign.moments.Moment`.
+        n: From 1.
+    """
+    n_left = n
+
+    def hook(event: str, details: tuple[object, ...]) -> None:
+        nonlocal n_left
+        if event == "labwm.moment" and details[0] == moment:
+            n_left -= 1
+            if n_left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def die_at_call(n: int) -> None:
+    """Have this process killed at the `n`-th call or return of its main thread.
+
+    Calls of Python and of C count alike: the same `n` of the same work is the same
+    moment again, also between a commit and what follows it.
+    """
+    n_left = n
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal n_left
+        n_left -= 1
+        if n_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(profile)
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float = 30.0) -> None:

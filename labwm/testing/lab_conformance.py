@@ -5,21 +5,30 @@ Subclass `LabConformance`, give the fixture `kit`, and inherit the tests. A capa
 that a lab does not claim is not tested. Workers and submitters are real processes.
 """
 
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from labwm.errors import DuplicateError, LabError, NotFoundError
+from labwm.errors import (
+    DuplicateError,
+    LabError,
+    NotFoundError,
+    UnsupportedError,
+)
+from labwm.labs import ComputingLab
 from labwm.schema import (
     JobState,
     Status,
-    WellResult,
 )
-from labwm.testing.faults import kill, killed_at, run, start, wait_until
-from labwm.testing.lab_kit import KEY, LabKit, computing
+from labwm.testing.faults import start, wait_until
+from labwm.testing.lab_faults import FAULTS, FaultyLab, carry_through
+from labwm.testing.lab_kit import KEY, LabKit
 
 
-def _submit(kit: LabKit, key: str, answer: Path | None = None) -> None:
+def submit_to(kit: LabKit, key: str, answer: Path | None = None) -> None:
+    """Submit a job; write what was said where somebody looks."""
     try:
         said = str(kit.open().submit(kit.job(key)).is_duplicate)
     except LabError:
@@ -30,14 +39,6 @@ def _submit(kit: LabKit, key: str, answer: Path | None = None) -> None:
 
 def _refuse(kit: LabKit, key: str, answer: Path) -> None:
     answer.write_text(kit.open().refuse(key).state)
-
-
-def _work(kit: LabKit) -> None:
-    kit.slow().work()
-
-
-def _work_at_once(kit: LabKit) -> None:
-    computing(kit).work()
 
 
 def claims(kit: LabKit, *names: str) -> None:
@@ -57,14 +58,17 @@ class LabConformance:
         raise NotImplementedError
 
     def test_an_unknown_key_is_unknown(self, kit: LabKit):
+        claims(kit, "query_by_key")
         lab = kit.open()
         assert lab.status(KEY).state is JobState.UNKNOWN
         with pytest.raises(NotFoundError, match=KEY):
             lab.collect(KEY)
-        with pytest.raises(NotFoundError, match=KEY):
-            lab.cancel(KEY)
+        if lab.capabilities.cancel:
+            with pytest.raises(NotFoundError, match=KEY):
+                lab.cancel(KEY)
 
     def test_what_is_no_key_names_nothing(self, kit: LabKit):
+        claims(kit, "query_by_key", "refuse_key")
         lab = kit.open()
         lab.submit(kit.job())
         for name in ("", "..", "../conformance-0001", KEY + "/job.json", "A" * 12):
@@ -105,6 +109,7 @@ class LabConformance:
         assert kit.work_off() == 0
 
     def test_the_same_key_with_another_content_is_refused(self, kit: LabKit):
+        claims(kit, "dedup_by_key")
         lab = kit.open()
         lab.submit(kit.job())
         with pytest.raises(DuplicateError, match=KEY):
@@ -114,8 +119,9 @@ class LabConformance:
     def test_of_four_processes_that_submit_one_starts_the_job(
         self, kit: LabKit, tmp_path: Path
     ):
+        claims(kit, "dedup_by_key")
         answers = [tmp_path / f"answer-{i}" for i in range(4)]
-        processes = [start(_submit, kit, KEY, answer) for answer in answers]
+        processes = [start(submit_to, kit, KEY, answer) for answer in answers]
         for process in processes:
             process.join()
         said = sorted(answer.read_text() for answer in answers)
@@ -130,7 +136,8 @@ class LabConformance:
             lab.submit(job.model_copy(update={"lab": "elsewhere"}))
         with pytest.raises(LabError, match="protocol"):
             lab.submit(job.model_copy(update={"protocol_sha256": "0" * 64}))
-        assert lab.status(KEY).state is JobState.UNKNOWN
+        if lab.capabilities.query_by_key:
+            assert lab.status(KEY).state is JobState.UNKNOWN
         assert kit.work_off() == 0
 
     def test_equal_conditions_and_replicate_give_equal_values(self, kit: LabKit):
@@ -168,6 +175,26 @@ class LabConformance:
         assert {r.canonical_json() for r in early} <= {r.canonical_json() for r in late}
         assert lab.status(KEY).state is JobState.FINISHED
 
+    def test_raw_bytes_of_a_result_are_kept_and_do_not_depend_on_when_it_is_asked_for(
+        self, kit: LabKit
+    ):
+        kept: dict[str, bytes] = {}
+
+        def keep(raw: bytes) -> str:
+            kept[sha256(raw).hexdigest()] = raw
+            return sha256(raw).hexdigest()
+
+        lab = kit.open()
+        lab.submit(kit.job())
+        kit.work_off(2)
+        early = {r.well: r.raw_sha256 for r in lab.collect(KEY, keep=keep)}
+        kit.work_off()
+        late = {r.well: r.raw_sha256 for r in lab.collect(KEY, keep=keep)}
+        assert early.items() <= late.items()
+        assert set(late.values()) == set(kept)
+        for well, digest in late.items():
+            assert well.encode() in kept[digest or ""]
+
     def test_cancel_in_the_middle_keeps_results_and_starts_nothing(self, kit: LabKit):
         claims(kit, "cancel", "partial_results")
         lab = kit.open()
@@ -191,7 +218,7 @@ class LabConformance:
         assert lab.cancel("second-key").state is JobState.FINISHED
 
     def test_a_refused_key_is_never_accepted(self, kit: LabKit):
-        claims(kit, "refuse_key")
+        claims(kit, "refuse_key", "query_by_key")
         lab = kit.open()
         assert lab.refuse(KEY).state is JobState.UNKNOWN
         assert lab.refuse(KEY).state is JobState.UNKNOWN
@@ -203,7 +230,7 @@ class LabConformance:
         assert kit.work_off() == 0
 
     def test_refusing_the_key_of_a_job_leaves_the_job(self, kit: LabKit):
-        claims(kit, "refuse_key")
+        claims(kit, "refuse_key", "query_by_key")
         lab = kit.open()
         lab.submit(kit.job())
         assert lab.refuse(KEY).state is JobState.ACCEPTED
@@ -212,11 +239,11 @@ class LabConformance:
     def test_submit_and_refuse_at_once_leave_either_a_job_or_a_refusal(
         self, kit: LabKit, tmp_path: Path
     ):
-        claims(kit, "refuse_key")
+        claims(kit, "refuse_key", "query_by_key")
         for i in range(8):
             key, said = f"race-key-{i}", tmp_path / f"said-{i}"
             processes = [
-                start(_submit, kit, key, said),
+                start(submit_to, kit, key, said),
                 start(_refuse, kit, key, tmp_path / f"refused-{i}"),
             ]
             for process in processes:
@@ -226,113 +253,75 @@ class LabConformance:
             assert state is (JobState.ACCEPTED if has_job else JobState.UNKNOWN)
             assert (tmp_path / f"refused-{i}").read_text() == state
 
+    @pytest.mark.parametrize("seed", [1])
+    def test_through_faults_of_every_kind_a_job_is_one_and_whole(
+        self, kit: LabKit, seed: int
+    ):
+        claims(kit, "dedup_by_key", "query_by_key")
+        faulty, job = FaultyLab(kit.open, seed=seed), kit.job()
+        n_worked = 0
 
-class LocalLabConformance(LabConformance):
-    """For labs that keep their jobs where the caller can be killed at each step."""
+        def work() -> None:
+            nonlocal n_worked
+            n_worked += kit.work_off(1)
 
-    def test_submit_killed_at_any_step_leaves_no_job_or_a_whole_one(self, kit: LabKit):
-        step, states = 0, set[JobState]()
-        while killed_at(step, kit.folder, _submit, kit, f"killed-at-{step:02d}"):
-            key, lab = f"killed-at-{step:02d}", kit.open()
-            state = lab.status(key).state
-            states.add(state)
-            again = lab.submit(kit.job(key))
-            assert again.is_duplicate == (state is JobState.ACCEPTED)
-            assert lab.status(key).n_wells == len(kit.conditions)
-            step += 1
-        assert states == {JobState.UNKNOWN, JobState.ACCEPTED}
+        results = carry_through(faulty, job, work=work)
+        assert sum(faulty.n_done.values()) >= 3
+        assert n_worked == len(job.wells)
+        assert tuple(results[key] for key in sorted(results)) == kit.open().collect(KEY)
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_through_one_kind_of_fault_at_every_second_call_a_job_is_one_and_whole(
+        self, kit: LabKit, fault: str
+    ):
+        claims(kit, "dedup_by_key", "query_by_key")
+        n_worked = n_happened = 0
 
-class ComputingLabConformance(LocalLabConformance):
-    """For labs on the spool, whose `work` can be watched and killed."""
+        def work() -> None:
+            nonlocal n_worked
+            n_worked += kit.work_off(1)
 
-    def test_work_tells_every_well_that_it_finished(self, kit: LabKit):
-        lab = computing(kit)
+        for seed in range(3):
+            job = kit.job(f"fault-key-{seed}", kit.conditions[:3])
+            faulty = FaultyLab(kit.open, faults=(fault,), seed=seed, share=0.5)
+            results = carry_through(faulty, job, work=work)
+            assert len(results) == 3
+            n_happened += faulty.n_done.get(fault, 0)
+        assert n_worked == 9
+        assert n_happened >= 3
+
+    def test_what_is_not_declared_is_refused_by_name(self, kit: LabKit):
+        lab = kit.open()
+        can = lab.capabilities.model_dump()
         lab.submit(kit.job())
-        told: list[WellResult] = []
-        assert lab.work(progress=told.append) == len(kit.conditions)
-        assert sorted(told, key=lambda r: r.well) == list(lab.collect(KEY))
+        calls: dict[str, Callable[[], object]] = {
+            "cancel": lambda: lab.cancel(KEY),
+            "refuse_key": lambda: lab.refuse("never-sent-1"),
+            "query_by_key": lambda: lab.status("never-sent-1"),
+        }
+        for name, call in calls.items():
+            if not can[name]:
+                with pytest.raises(UnsupportedError, match=name):
+                    call()
+        assert isinstance(lab, ComputingLab) == can["computes"]
+        if not can["partial_results"]:
+            kit.work_off(2)
+            assert lab.collect(KEY) == ()
+        kit.work_off()
+        assert len(lab.collect(KEY)) == len(kit.conditions)
 
-    def test_what_was_submitted_twice_is_measured_once(self, kit: LabKit):
+    def test_it_says_without_being_asked_that_there_are_results(self, kit: LabKit):
+        claims(kit, "push")
+        heard = kit.heard
+        assert heard is not None, "a lab that pushes is heard: give `heard`"
         kit.open().submit(kit.job())
-        kit.open().submit(kit.job())
-        kit.slow().work()
-        kit.open().submit(kit.job())
-        assert kit.slow().work() == 0
-        assert set(kit.noted("start").values()) == {1}
-
-    def test_no_time_left_starts_no_well(self, kit: LabKit):
-        lab = computing(kit)
-        lab.submit(kit.job())
-        assert lab.work(limit=0.0) == 0
-        assert lab.status(KEY).state is JobState.ACCEPTED
-
-    def test_results_appear_while_the_job_runs_and_stay(self, kit: LabKit):
-        lab = computing(kit)
-        lab.submit(kit.job())
-        worker = start(_work, kit)
-        wait_until(lambda: lab.status(KEY).n_done > 0)
-        status, early = lab.status(KEY), lab.collect(KEY)
-        assert status.state is JobState.RUNNING
-        assert 0 < len(early) < len(kit.conditions)
-        worker.join()
-        late = lab.collect(KEY)
-        assert len(late) == len(kit.conditions)
-        assert {r.canonical_json() for r in early} <= {r.canonical_json() for r in late}
-
-    def test_two_workers_measure_nothing_twice(self, kit: LabKit):
-        kit.open().submit(kit.job("first-key", kit.conditions[:3]))
-        kit.open().submit(kit.job("second-key", kit.conditions[:3]))
-        workers = [start(_work, kit), start(_work, kit)]
-        for worker in workers:
-            worker.join()
-        computing(kit).work()
-        # Both jobs name their wells alike: once for each job.
-        assert set(kit.noted("start").values()) == {2}
-
-    def test_cancel_keeps_what_was_measured(self, kit: LabKit):
-        lab = computing(kit)
-        lab.submit(kit.job())
-        worker = start(_work, kit)
-        wait_until(lambda: lab.status(KEY).n_done > 0)
-        assert lab.cancel(KEY).state in {JobState.RUNNING, JobState.CANCELLED}
-        wait_until(lambda: lab.status(KEY).state is not JobState.RUNNING)
-        assert lab.status(KEY).state is JobState.CANCELLED
-        results = lab.collect(KEY)
-        assert 0 < len(results) < len(kit.conditions)
-        worker.join()
-        assert lab.work() == 0
-        assert lab.collect(KEY) == results
-        assert set(kit.noted("end")) == {result.well for result in results}
-
-    def test_a_killed_worker_loses_no_result_and_repeats_none(self, kit: LabKit):
-        lab = computing(kit)
-        lab.submit(kit.job())
-        worker = start(_work, kit)
-        wait_until(lambda: lab.status(KEY).n_done >= 2)
-        kill(worker)
-        before = lab.collect(KEY)
-        assert 2 <= len(before) < len(kit.conditions)
-        assert lab.status(KEY).state is JobState.ACCEPTED
-        n_missing = len(kit.conditions) - len(before)
-        assert kit.slow().work() == n_missing
-        after = lab.collect(KEY)
-        assert [r.well for r in after] == [well.name for well in kit.job().wells]
-        kept = {result.well: result for result in before}
-        assert {r.well: r for r in after if r.well in kept} == kept
-        # Only a well in work when the kill came may have been started again.
-        assert all(kit.noted("start")[well] == 1 for well in kept)
-
-    def test_work_killed_at_any_step_leaves_whole_results_only(self, kit: LabKit):
-        job = kit.job(conditions=kit.conditions[:2])
-        kit.open().submit(job)
-        step = 0
-        n_before = 0
-        while killed_at(step, kit.folder, _work_at_once, kit):
-            results = kit.open().collect(KEY)
-            assert len(results) >= n_before
-            n_before, step = len(results), step + 1
-        lab = computing(kit)
-        assert lab.status(KEY).state is JobState.FINISHED
-        assert [r.well for r in lab.collect(KEY)] == ["A1", "A2"]
-        assert run(_work_at_once, kit) == 0
+        assert heard() == []
+        kit.work_off(2)
+        wait_until(lambda: len(heard()) > 0)
+        n_before = len(heard())
+        kit.work_off()
+        wait_until(lambda: len(heard()) > n_before)
+        assert set(heard()) == {KEY}
+        assert len(heard()) <= len(kit.conditions)
+        assert len(kit.open().collect(KEY)) == len(kit.conditions)

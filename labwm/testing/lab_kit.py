@@ -27,6 +27,8 @@ class LabKit:
         folder: Where it keeps its jobs, and a file for notes beside.
         work: Stands for whoever does the work: does as many wells as it is told, or
             all, and returns how many. None for labs that compute. Picklable.
+        heard: Submission keys of the signed notices that came so far, for a lab that
+            claims `push`.
     """
 
     open: Callable[[], Lab]
@@ -36,6 +38,7 @@ class LabKit:
     failing: Conditions | None
     folder: Path
     work: Callable[[int | None], int] | None = None
+    heard: Callable[[], list[str]] | None = None
 
     def work_off(self, n_wells: int | None = None) -> int:
         """Have wells that wait done, all or so many; returns how many were."""

@@ -6,17 +6,23 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labwm.api.ports import listen
+from labwm.campaign.webhooks import check_signature, secrets_in
+from labwm.schema import Notice
 
 KEY = "a-key-for-tests"
+HOOK_SECRET = "whsec_" + "dGVz" * 12
 
 
 @dataclass
@@ -71,13 +77,37 @@ def serving(app: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    bound.close()
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.close()
 
 
 def serve_table(protocol: Path, data: Path, folder: Path, *more: str) -> LabServer:
     """Start a reference server that plays a table."""
     words = (protocol, "--data", data, "--folder", folder, *more)
     return LabServer(words).start()
+
+
+@dataclass
+class Ear:
+    """Hears signed notices, as labwm does; an application to be served.
+
+    Attributes:
+        heard: Jobs that notices named, in their order.
+    """
+
+    heard: list[str] = field(default_factory=list[str])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a notice, or refuse what is not signed."""
+        if scope["type"] != "http":
+            raise RuntimeError("An ear hears requests only.")  # uvicorn goes on
+        request = Request(scope, receive)
+        body = await request.body()
+        secrets = secrets_in(HOOK_SECRET)
+        check_signature(body, request.headers, secrets=secrets, now=time.time())
+        self.heard.append(Notice.model_validate_json(body).submission_key)
+        await Response(status_code=202)(scope, receive, send)

@@ -16,7 +16,9 @@ def register() -> None:
     """Make the environments known to `gymnasium.make`; again is no harm."""
     if CAMPAIGN not in gymnasium.registry:
         gymnasium.register(
-            id=CAMPAIGN, entry_point="labwm.virtual_lab.practice:campaign_env"
+            id=CAMPAIGN,
+            entry_point="labwm.virtual_lab.practice:campaign_env",
+            vector_entry_point="labwm.virtual_lab.practice:campaign_vector_env",
         )
 
 

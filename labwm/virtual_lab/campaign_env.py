@@ -68,7 +68,7 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         self.render_mode = render_mode
         self.task = task
         self.action_space = spaces.Discrete(len(task.pool))
-        self.observation_space = _observation_space(task)  # pyright: ignore[reportAttributeAccessIssue] - Gymnasium types Dict by its spaces
+        self.observation_space = observation_space(task)  # pyright: ignore[reportAttributeAccessIssue] - Gymnasium types Dict by its spaces
         self._belief_mean = self._standardised(task.belief.mean)
         self._belief_sd = np.clip(task.belief.sd / task.scale, 0.0, REACH)
         self._episode: Episode | None = None
@@ -144,9 +144,7 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
 
     def _enter(self, episode: Episode) -> None:
         task = self.task
-        world = make_world(
-            episode.world, model=task.model, table=task.table, seed=episode.seed
-        )
+        world = make_world(episode.world, task, episode.seed)
         self._outcomes = VirtualOutcomes(
             world, task.protocol, task.failure_rate, episode.seed
         )
@@ -220,7 +218,8 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         return np.clip(centred, -REACH, REACH)
 
 
-def _observation_space(task: CampaignTask) -> spaces.Dict:
+def observation_space(task: CampaignTask) -> spaces.Dict:
+    """Return the space of what an agent sees of a task."""
     n, b, m = len(task.pool), task.budget, len(task.protocol.readout_names)
     return spaces.Dict(
         {

@@ -13,7 +13,12 @@ from labwm.errors import InvalidInputError
 from labwm.schema import Prediction, Protocol
 from labwm.space.questions import Observations, Questions
 from labwm.virtual_lab.outcomes import refuse_curves
-from labwm.world_model.contract import WorldModel
+from labwm.world_model.contract import (
+    MOST_QUESTIONS,
+    PoolWorlds,
+    SupportsJoint,
+    WorldModel,
+)
 from labwm.world_model.reward import RewardSpec, prices, reward_spec
 
 Floats = NDArray[np.float64]
@@ -60,6 +65,13 @@ class CampaignTask:
     def belief(self) -> Prediction:
         """What the model expects of the pool before an episode."""
         return self.model.predict(self.pool)
+
+    @cached_property
+    def joint(self) -> PoolWorlds | None:
+        """Worlds on the pool; None where the model or the pool's size has none."""
+        if len(self.pool) > MOST_QUESTIONS or not isinstance(self.model, SupportsJoint):
+            return None
+        return self.model.joint(self.pool)
 
     @cached_property
     def support(self) -> Floats:

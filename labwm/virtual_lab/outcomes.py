@@ -46,30 +46,46 @@ class VirtualOutcomes:
             replicate: Replicate number of each row, length `n`.
         """
         values = np.array(self.world.outcome(questions, replicate), dtype=float)
-        statuses = np.full(values.shape, Status.OK, dtype=object)
-        statuses[np.isnan(values)] = Status.MISSING
-        censoring = np.zeros(values.shape, dtype=np.int8)
-        for j, name in enumerate(self.world.readouts):
-            _report(
-                self.protocol.readout(name),
-                values[:, j],
-                statuses[:, j],
-                censoring[:, j],
-            )
-        fails = self._fails(questions, replicate)
-        values[fails], statuses[fails], censoring[fails] = np.nan, Status.FAILED, 0
-        return Observations(questions, self.world.readouts, values, censoring, statuses)
+        chances = (
+            [
+                chance_of_failure(self.seed, key, number)
+                for key, number in zip(questions.keys(), replicate, strict=True)
+            ]
+            if self.failure_rate
+            else [1.0] * len(questions)
+        )
+        fails = np.array(chances, dtype=float) < self.failure_rate
+        read = report(self.protocol, self.world.readouts, values, fails)
+        return Observations(questions, self.world.readouts, *read)
 
-    def _fails(
-        self, questions: Questions, replicate: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        if self.failure_rate == 0.0:
-            return np.zeros(len(questions), dtype=bool)
-        chances = [
-            _chance(f"{self.seed}/{number}/".encode() + key)
-            for key, number in zip(questions.keys(), replicate, strict=True)
-        ]
-        return np.array(chances, dtype=float) < self.failure_rate
+
+def report(
+    protocol: Protocol,
+    readouts: tuple[str, ...],
+    values: NDArray[np.float64],
+    fails: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.object_]]:
+    """Return values, censoring and statuses as the lab would report them, `n x m`.
+
+    Args:
+        protocol: Says at which limits values are censored, at which bounds flagged.
+        readouts: Names, length `m`.
+        values: What happened, `n x m`; NaN where there is nothing.
+        fails: Experiments that fail, length `n`.
+    """
+    values = values.copy()
+    statuses = np.full(values.shape, Status.OK, dtype=object)
+    statuses[np.isnan(values)] = Status.MISSING
+    censoring = np.zeros(values.shape, dtype=np.int8)
+    for j, name in enumerate(readouts):
+        _report(protocol.readout(name), values[:, j], statuses[:, j], censoring[:, j])
+    values[fails], statuses[fails], censoring[fails] = np.nan, Status.FAILED, 0
+    return values, censoring, statuses
+
+
+def chance_of_failure(seed: int, key: bytes, replicate: int) -> float:
+    """Return a number in [0, 1) below which the rate makes an experiment fail."""
+    return _chance(f"{seed}/{replicate}/".encode() + key)
 
 
 def refuse_curves(protocol: Protocol) -> None:

@@ -1,11 +1,13 @@
 """Tasks to practise on: from measurements at hand, or from a set that ships."""
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from labwm.schema import Protocol
 from labwm.space import Observations, pool_of, with_levels
 from labwm.virtual_lab.campaign_env import CampaignEnv
 from labwm.virtual_lab.campaign_task import CampaignTask
+from labwm.virtual_lab.campaign_vector_env import CampaignVectorEnv
 from labwm.virtual_lab.outcomes import failure_rate
 
 SHIPPED = "xtb_dyes"
@@ -75,3 +77,13 @@ def campaign_env(
 ) -> CampaignEnv:
     """Return the environment of a task; of `shipped_task` when none is given."""
     return CampaignEnv(shipped_task() if task is None else task, render_mode)
+
+
+def campaign_vector_env(
+    num_envs: int = 1,
+    task: CampaignTask | None = None,
+    autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+) -> CampaignVectorEnv:
+    """Return many environments of a task; of `shipped_task` when none is given."""
+    own = shipped_task() if task is None else task
+    return CampaignVectorEnv(own, num_envs, autoreset_mode=autoreset_mode)

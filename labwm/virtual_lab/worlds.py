@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from labwm.errors import InvalidInputError, suggest
 from labwm.space.questions import Observations, Questions
+from labwm.virtual_lab.campaign_task import CampaignTask
 from labwm.world_model.contract import World, WorldModel
 
 Floats = NDArray[np.float64]
@@ -20,20 +21,19 @@ WORLDS: Final = ("posterior_draw", "posterior_mean", "lookup")
 """One draw of the model; its mean without noise; a table of measured rows."""
 
 
-def make_world(
-    kind: str, *, model: WorldModel, table: Observations | None, seed: int
-) -> World:
+def make_world(kind: str, task: CampaignTask, seed: int) -> World:
     """Return a world of some kind.
 
     Raises:
         InvalidInputError: If the kind is unknown, or `lookup` has no table.
     """
+    model, table = task.model, task.table
     if kind not in WORLDS:
         raise InvalidInputError(
             f"A world is one of {list(WORLDS)}; got {kind!r}. {suggest(kind, WORLDS)}"
         )
     if kind == "posterior_draw":
-        return model.draw_world(seed)
+        return task.joint.world(seed) if task.joint else model.draw_world(seed)
     if kind == "posterior_mean":
         return MeanWorld(model)
     if table is None or not len(table):

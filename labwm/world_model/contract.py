@@ -3,8 +3,8 @@
 Shapes: `q` questions, `m` readouts, `n` new measurements.
 """
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from labwm.schema import ModelCard, Prediction
 from labwm.space.questions import Observations, Questions
 
 Floats = NDArray[np.float64]
+
+MOST_QUESTIONS: Final = 4096
+"""Questions of a joint posterior: its factors take `8 m q**2` bytes."""
 
 
 class World(Protocol):
@@ -76,5 +79,43 @@ class SupportsFeedback(Protocol):
             errors: For each readout the standardised errors of earlier predictions,
                 `(measured - location) / scale`, stated before policies chose and the
                 lab measured; any length, readouts without any may be left out.
+        """
+        ...
+
+
+class PoolWorlds(Protocol):
+    """Worlds on one pool, drawn and asked many at a time.
+
+    Shapes: `q` questions of the pool, `e` worlds, `n` measurements.
+    """
+
+    def latent(self, seeds: Sequence[int]) -> Floats:
+        """Draw one function per seed, `e x q x m`, before calibration."""
+        ...
+
+    def noise(
+        self, seeds: Sequence[int], rows: NDArray[np.int64], number: NDArray[np.int64]
+    ) -> Floats:
+        """Return what replicate `number` of a row adds in a seed's world, `n x m`."""
+        ...
+
+    def calibrated(self, latent: Floats, rows: NDArray[np.int64]) -> Floats:
+        """Return what a lab would read at a row where the latent value is this."""
+        ...
+
+    def world(self, seed: int) -> World:
+        """Return one of the worlds; it answers the questions of the pool only."""
+        ...
+
+
+@runtime_checkable
+class SupportsJoint(Protocol):
+    """A world model that knows the joint posterior of a pool."""
+
+    def joint(self, questions: Questions) -> PoolWorlds:
+        """Return the joint posterior of some questions, to draw many worlds on them.
+
+        Raises:
+            InvalidInputError: If there are none, or too many for one covariance.
         """
         ...

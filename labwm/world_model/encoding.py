@@ -42,7 +42,7 @@ from labwm.world_model.embedding import (
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.molecules import counts_of, descriptors_of, distinct
 
-MoleculeFeatures = Literal["kernel-pca", "descriptor-pca", "both", "names", "library"]
+MoleculeFeatures = Literal["kernel-pca", "descriptor-pca", "both", "names", "library", "quick-library"]
 
 N_COMPONENTS = 5
 """Components per role; 3 and 8 found optima later on two reaction grids."""
@@ -58,11 +58,13 @@ class Encoder:
         dense: Encoders of the dense columns.
         library: Molecule parameter compared by whole fingerprints and descriptors.
         standardiser: Of the library's descriptors.
+        is_quick: Are only descriptors used that take little time?
     """
 
     dense: tuple[ColumnEncoder, ...]
     library: str | None = None
     standardiser: Standardiser | None = None
+    is_quick: bool = False
 
     @property
     def groups(self) -> Tensor:
@@ -88,7 +90,7 @@ class Encoder:
             return Inputs(dense)
         smiles = smiles_of(questions, self.library)
         names, row = distinct(smiles)
-        z = self.standardiser.apply(descriptors_of(names))
+        z = self.standardiser.apply(descriptors_of(names, self.is_quick))
         # Over the root of their number, so that two molecules are about 1 apart.
         smooth = torch.from_numpy(z / np.sqrt(max(z.shape[1], 1)))[torch.as_tensor(row)]
         counts = tuple(counts_of(smiles, kind) for kind in LIBRARY_KINDS)
@@ -117,7 +119,7 @@ def build_encoder(
     library = None
     for parameter in protocol.parameters:
         if isinstance(parameter, MoleculeParameter):
-            if features == "library":
+            if features in ("library", "quick-library"):
                 library = parameter.name
             else:
                 dense += _molecule_encoders(parameter, seen, features)
@@ -128,7 +130,9 @@ def build_encoder(
         return Encoder(tuple(dense))
     # The molecules measured, not the pool: descriptors cost milliseconds each.
     names = sorted(set(smiles_of(seen[0], library)))
-    return Encoder(tuple(dense), library, fit_standardiser(descriptors_of(names)))
+    is_quick = features == "quick-library"
+    standardiser = fit_standardiser(descriptors_of(names, is_quick))
+    return Encoder(tuple(dense), library, standardiser, is_quick)
 
 
 def levels_of(

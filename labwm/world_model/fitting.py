@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import labwm
 from labwm.schema import CalibrationMap, Metric, ModelCard, Protocol, Readout
@@ -18,9 +19,11 @@ from labwm.world_model.calibration import fit_calibration
 from labwm.world_model.censoring import with_limits
 from labwm.world_model.cross_fit import predict_unseen
 from labwm.world_model.encoding import Encoder, build_encoder
+from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.gaussian_process import GaussianProcessModel
 from labwm.world_model.leave_one_out import LeftOut, leave_one_out
 from labwm.world_model.linear_algebra import threads_for
+from labwm.world_model.many_rows import MAX_EXACT, fit_many, score_on
 from labwm.world_model.marginal_likelihood import (
     Evidence,
     Hyperparameters,
@@ -49,10 +52,11 @@ class _Candidate:
     """One structure, fitted to one readout."""
 
     structure: Structure
-    surrogate: Surrogate
+    surrogate: Surrogate | FullScaleSurrogate
     evidence: Evidence
     hyperparameters: Hyperparameters
     left_out: LeftOut
+    order: NDArray[np.int64] | None = None
 
     @property
     def score(self) -> float:
@@ -73,6 +77,13 @@ class _Fitted:
     is_split_identified: bool
 
     @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Conditions of each row of the surrogate."""
+        if self.chosen.order is None:
+            return self.rows.key
+        return tuple(self.rows.key[i] for i in self.chosen.order)
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """Left-out scores of the calibrated distribution."""
         return left_out_metrics(self.readout, self.unseen, self.calibration)
@@ -87,7 +98,10 @@ def fit(
     pool: Questions | None = None,
     start: GaussianProcessModel | None = None,
 ) -> GaussianProcessModel:
-    """Fit one exact Gaussian process per readout; costs `n**3` per structure tried.
+    """Fit one Gaussian process per readout; costs `n**3` per structure tried.
+
+    Readouts with more than `MAX_EXACT` values get the posterior of `full_scale`, whose
+    cost grows as `n`; it is the exact one where rows are few.
 
     Args:
         observations: Measured rows; replicates are separate rows.
@@ -124,6 +138,8 @@ def _fit(
     order = np.argsort(canonical_rank(observations.questions), kind="stable")
     seen = [observations.questions.take(order)] + ([pool] if pool is not None else [])
     tried = candidates(protocol, seen, recipe)
+    if max(int((~own.is_censored).sum()) for own in rows) > MAX_EXACT:
+        tried = tuple(structure.quick() for structure in tried)
     for name, own in zip(observations.readouts, rows, strict=True):
         require_rows(own, name, recipe)
     encoders: dict[str, Encoder] = {}
@@ -177,11 +193,14 @@ def _fit_readout(
     start: _Start | None,
 ) -> _Fitted:
     kept = [pair for pair in tried if start and pair[0].name == start.structure]
+    if int((~task.rows.is_censored).sum()) > MAX_EXACT:
+        return _fit_many_rows(task, kept or tried, start if kept else None)
     results = [
         _fit_structure(task, structure, encoder, start if kept else None)
         for structure, encoder in kept or tried
     ]
     chosen = min(results, key=lambda candidate: candidate.score)
+    assert isinstance(chosen.surrogate, Surrogate)  # few rows are exact
     unseen = predict_unseen(
         chosen.surrogate,
         chosen.evidence,
@@ -189,11 +208,19 @@ def _fit_readout(
         task.rows,
         seed=task.seed,
     )
+    return _fitted(
+        task, chosen, {result.structure.name: result.score for result in results}, unseen
+    )
+
+
+def _fitted(
+    task: _Task, chosen: _Candidate, scores: dict[str, float], unseen: LeftOut
+) -> _Fitted:
     return _Fitted(
         readout=task.readout,
         rows=task.rows,
         chosen=chosen,
-        scores={result.structure.name: result.score for result in results},
+        scores=scores,
         unseen=unseen,
         calibration=fit_calibration(unseen.residuals),
         is_split_identified=task.readout.noise_sd is not None
@@ -201,29 +228,43 @@ def _fit_readout(
     )
 
 
+def _fit_many_rows(
+    task: _Task, tried: Sequence[tuple[Structure, Encoder]], start: _Start | None
+) -> _Fitted:
+    results = []
+    for structure, encoder in tried:
+        units, evidence = _evidence(task, encoder)
+        groups = _groups(structure, encoder)
+        some = _hyper_rows(task)
+        first = None if start is None else start.theta
+        found, score = score_on(
+            evidence.take(some), structure, encoder, groups, first
+        )
+        results.append((score, found, structure, encoder, units, evidence))
+    # Structures are compared on some of the rows, and the best is fitted to all.
+    _, found, structure, encoder, units, evidence = min(results, key=lambda r: r[0])
+    many = fit_many(encoder, found, evidence, task.rows, units=units, seed=task.seed)
+    chosen = _Candidate(
+        structure,
+        many.surrogate,
+        evidence,
+        found,
+        many.left_out,
+        many.order,
+    )
+    scores = {result[2].name: result[0] for result in results}
+    return _fitted(task, chosen, scores, many.left_out)
+
+
 def _fit_structure(
     task: _Task, structure: Structure, encoder: Encoder, start: _Start | None
 ) -> _Candidate:
-    rows, readout = task.rows, task.readout
-    location, scale = standard_units(rows)
-    inputs = encoder.encode(task.observations.questions.take(rows.source))
-    targets = torch.from_numpy((rows.mean - location) / scale)
-    n_replicates = torch.from_numpy(rows.n_replicates)
-    scatter, n_scatter = rows.scatter
-    noise = None if readout.noise_sd is None else (readout.noise_sd / scale) ** 2
-    evidence = Evidence(
-        inputs, targets, n_replicates, scatter / scale**2, n_scatter, noise
-    )
-    known = np.flatnonzero(~rows.is_censored)
-    if len(known) > MAX_HYPER_ROWS:
-        rng = np.random.default_rng(task.seed)
-        known = np.sort(rng.permutation(known)[:MAX_HYPER_ROWS])
-    groups = encoder.groups
-    if structure.is_isotropic:
-        groups = torch.zeros_like(groups)
-    with threads_for(len(known)):
+    (location, scale), evidence = _evidence(task, encoder)
+    groups = _groups(structure, encoder)
+    some = _hyper_rows(task)
+    with threads_for(len(some)):
         chosen = maximise_evidence(
-            evidence.take(torch.from_numpy(known)),
+            evidence.take(some),
             structure,
             groups,
             start=None if start is None else start.theta,
@@ -231,13 +272,44 @@ def _fit_structure(
     surrogate = condition(
         encoder,
         chosen.kernel,
-        (inputs, targets, chosen.noise_variance / n_replicates),
+        (
+            evidence.inputs,
+            evidence.targets,
+            chosen.noise_variance / evidence.n_replicates,
+        ),
         units=(location, scale),
         noise_variance=chosen.noise_variance,
     )
-    surrogate = with_limits(surrogate, rows.limit)
+    surrogate = with_limits(surrogate, task.rows.limit)
     return _Candidate(
-        structure, surrogate, evidence, chosen, leave_one_out(surrogate, rows)
+        structure, surrogate, evidence, chosen, leave_one_out(surrogate, task.rows)
+    )
+
+
+def _groups(structure: Structure, encoder: Encoder) -> torch.Tensor:
+    if structure.is_isotropic:
+        return torch.zeros_like(encoder.groups)
+    return encoder.groups
+
+
+def _hyper_rows(task: _Task) -> torch.Tensor:
+    known = np.flatnonzero(~task.rows.is_censored)
+    if len(known) > MAX_HYPER_ROWS:
+        rng = np.random.default_rng(task.seed)
+        known = np.sort(rng.permutation(known)[:MAX_HYPER_ROWS])
+    return torch.from_numpy(known)
+
+
+def _evidence(task: _Task, encoder: Encoder) -> tuple[tuple[float, float], Evidence]:
+    rows, readout = task.rows, task.readout
+    location, scale = standard_units(rows)
+    inputs = encoder.encode(task.observations.questions.take(rows.source))
+    targets = torch.from_numpy((rows.mean - location) / scale)
+    n_replicates = torch.from_numpy(rows.n_replicates)
+    scatter, n_scatter = rows.scatter
+    noise = None if readout.noise_sd is None else (readout.noise_sd / scale) ** 2
+    return (location, scale), Evidence(
+        inputs, targets, n_replicates, scatter / scale**2, n_scatter, noise
     )
 
 
@@ -270,7 +342,7 @@ def _assembled(
         surrogates=tuple(one.chosen.surrogate for one in fitted),
         calibration=tuple(one.calibration for one in fitted),
         observations=observations,
-        keys=tuple(one.rows.key for one in fitted),
+        keys=tuple(one.keys for one in fitted),
         thetas=tuple(one.chosen.hyperparameters.theta.numpy() for one in fitted),
         residuals=tuple(one.unseen.residuals for one in fitted),
     )

@@ -16,6 +16,8 @@ from labwm.space.questions import Observations, Questions, concatenate
 from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
 from labwm.world_model.contract import World
+from labwm.world_model.full_scale import FullScaleSurrogate
+from labwm.world_model.joint import JointPosterior, joint_posterior
 from labwm.world_model.marginals import Marginals
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
@@ -40,7 +42,7 @@ class GaussianProcessModel:
     """
 
     card: ModelCard
-    surrogates: tuple[Surrogate, ...]
+    surrogates: tuple[Surrogate | FullScaleSurrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     observations: Observations
     keys: tuple[tuple[bytes, ...], ...]
@@ -75,6 +77,14 @@ class GaussianProcessModel:
             )
         )
         return GaussianProcessWorld(seed, paths, self._marginals)
+
+    def joint(self, questions: Questions) -> JointPosterior:
+        """Return the joint posterior of some questions, to draw many worlds on them.
+
+        Raises:
+            InvalidInputError: If there are none, or too many for one covariance.
+        """
+        return joint_posterior(self._marginals, questions)
 
     def condition_on(self, observations: Observations) -> "GaussianProcessModel":
         """Return the posterior after more rows, without refitting hyperparameters.
@@ -147,8 +157,11 @@ class GaussianProcessModel:
 
 
 def _grown(
-    surrogate: Surrogate, observations: Observations, j: int, keys: Sequence[bytes]
-) -> tuple[Surrogate, tuple[bytes, ...]]:
+    surrogate: Surrogate | FullScaleSurrogate,
+    observations: Observations,
+    j: int,
+    keys: Sequence[bytes],
+) -> tuple[Surrogate | FullScaleSurrogate, tuple[bytes, ...]]:
     rows = rows_of(observations, j, keys)
     if not len(rows.mean):
         return surrogate, ()
@@ -159,16 +172,20 @@ def _grown(
     grown = surrogate
     if len(known):
         grown = grown.append(inputs.take(known), targets[known], noise[known])
-    # Limits one after another: each is seen in the light of those before it.
     order = known.tolist()
-    for i in np.flatnonzero(rows.is_censored):
-        one = inputs.take(torch.tensor([i]))
-        side = torch.tensor([float(rows.limit[i])], dtype=torch.float64)
-        bound = targets[i : i + 1]
-        mean, variance = grown.mean_and_variance(one)
-        y, s2 = site(mean, variance, bound, side, surrogate.noise_variance)
-        grown = grown.append(one, y, s2)
-        order.append(int(i))
+    limits = np.flatnonzero(rows.is_censored).tolist()
+    # Limits one after another, each seen in the light of those before it; very many
+    # rows are not moved by one of them, and theirs are seen at once.
+    together = isinstance(grown, FullScaleSurrogate) and len(limits) > 0
+    for part in [limits] if together else [[i] for i in limits]:
+        asked = inputs.take(torch.tensor(part))
+        side = torch.from_numpy(rows.limit[part]).double()
+        said = grown.latent(asked)
+        y, s2 = site(
+            said.mean, said.variance, targets[part], side, surrogate.noise_variance
+        )
+        grown = grown.append(asked, y, s2)
+        order += part
     return grown, tuple(rows.key[i] for i in order)
 
 

@@ -31,6 +31,30 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
     return _volume(gained)
 
 
+def hypervolumes(points: ArrayLike, reference: ArrayLike) -> Floats:
+    """Return the volume of each of `e` sets of points, length `e`.
+
+    With one and two objectives all sets are worked on at once.
+
+    Args:
+        points: `e x n x k`; rows with NaN, or not above the reference everywhere, add
+            nothing.
+        reference: Length `k`.
+    """
+    points = np.asarray(points, float)
+    gained = points - np.asarray(reference, float)
+    gained = np.where(np.all(gained > 0, axis=-1, keepdims=True), gained, 0.0)
+    if gained.shape[-1] == 1:
+        return gained[..., 0].max(axis=-1, initial=0.0)
+    if gained.shape[-1] > 2:
+        return np.array([hypervolume(own, reference) for own in points])
+    order = np.argsort(-gained[..., 0], axis=-1)
+    gained = np.take_along_axis(gained, order[..., None], axis=1)
+    heights = np.maximum.accumulate(gained[..., 1], axis=-1)
+    steps = np.diff(heights, axis=-1, prepend=0.0)
+    return np.einsum("en,en->e", gained[..., 0], steps)
+
+
 def is_on_front(points: Floats) -> NDArray[np.bool_]:
     """Tell for each point whether no other dominates it, length `n`; NaN never is.
 

@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from labwm.world_model.count_table import CountTable, count_table
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -32,9 +34,9 @@ class Counts:
         """Return some rows, holding only the molecules that they name."""
         used, row = torch.unique(self.row[rows], return_inverse=True)
         sizes = self.offsets.diff()[used]
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         shift = torch.repeat_interleave(self.offsets[used] - offsets[:-1], sizes)
-        index = torch.arange(int(offsets[-1])) + shift
+        index = torch.arange(int(offsets[-1]), device=shift.device) + shift
         return Counts(self.tokens[index], offsets, row)
 
     @cached_property
@@ -43,24 +45,19 @@ class Counts:
         return self.offsets.diff().float()
 
     @cached_property
-    def table(self) -> tuple[Tensor, Tensor]:
-        """Return the sorted tokens met and `tokens + 1 x u`, one where one has it.
+    def table(self) -> CountTable:
+        """What the molecules have in common with others is gathered from here."""
+        return count_table(self.tokens, self.offsets)
 
-        The last row is empty: tokens met nowhere here point to it.
-        """
-        vocabulary, position = torch.unique(self.tokens, return_inverse=True)
-        owner = torch.repeat_interleave(
-            torch.arange(len(self.sizes)), self.offsets.diff()
-        )
-        table = torch.zeros(len(vocabulary) + 1, len(self.sizes))
-        table[position, owner] = 1.0
-        return vocabulary, table
+    def to(self, device: str) -> "Counts":
+        """Return the same counts on a device."""
+        return Counts(*(t.to(device) for t in (self.tokens, self.offsets, self.row)))
 
     @property
     def is_one_to_one(self) -> bool:
         """Is row `i` molecule `i`?"""
         return len(self.row) == len(self.sizes) and bool(
-            torch.equal(self.row, torch.arange(len(self.row)))
+            torch.equal(self.row, torch.arange(len(self.row), device=self.row.device))
         )
 
 
@@ -87,6 +84,14 @@ class Inputs:
             self.dense[rows],
             tuple(block[rows] for block in self.smooth),
             tuple(block.take(rows) for block in self.counts),
+        )
+
+    def to(self, device: str) -> "Inputs":
+        """Return the same rows on a device."""
+        return Inputs(
+            self.dense.to(device),
+            tuple(block.to(device) for block in self.smooth),
+            tuple(block.to(device) for block in self.counts),
         )
 
 

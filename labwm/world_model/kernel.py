@@ -27,36 +27,37 @@ class Term:
 
 def matern52(squared: Tensor) -> Tensor:
     """Return Matérn-5/2 of squared distances in units of the lengthscale."""
-    return matern52_and_slope(squared)[0]
+    r = (5.0 * squared).sqrt_()
+    decay = r.neg().exp_()
+    return torch.addcmul(r, r, r, value=1.0 / 3.0).add_(1.0).mul_(decay)
 
 
 def matern52_and_slope(squared: Tensor) -> tuple[Tensor, Tensor]:
     """Return Matérn-5/2 and its derivative by the squared distance, finite at zero."""
     r = (5.0 * squared).sqrt()
     decay = (-r).exp()
-    linear = 1.0 + r
-    return (linear + r * r / 3.0) * decay, (-5.0 / 6.0) * linear * decay
+    linear = r + 1.0
+    slope = (linear * decay).mul_(-5.0 / 6.0)
+    # r**2 / 3; buffers are used again, for allocating them costs more than the sums.
+    return r.square_().div_(3.0).add_(linear).mul_(decay), slope
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Return squared Euclidean distances, `a x b`, by one matrix product."""
     square = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :]
-    return (square - 2.0 * (a @ b.T)).clamp_min(0.0)
+    return square.addmm_(a, b.T, alpha=-2.0).clamp_min_(0.0)
 
 
 def minmax(a: Counts, b: Counts) -> Tensor:
     """Return the MinMax (count Tanimoto) similarity of rows, `a x b`, float64, exact.
 
-    Numerators are gathered from a table of `b`'s tokens, so keep the larger set in `a`
-    and use one `b` for many calls.
+    Numerators are gathered from a table of `b`, so keep the larger set in `a` and use
+    one `b` for many calls.
     """
-    vocabulary, table = b.table
-    position = torch.searchsorted(vocabulary, a.tokens).clamp_max(len(vocabulary) - 1)
-    position[vocabulary[position] != a.tokens] = len(vocabulary)
-    common = torch.nn.functional.embedding_bag(
-        position, table, a.offsets[:-1], mode="sum"
-    )
-    similarity = (common / (a.sizes[:, None] + b.sizes[None, :] - common)).double()
+    common = b.table.common_with(a.tokens, a.offsets)
+    sizes = a.sizes[:, None] + b.sizes[None, :]
+    similarity = common.float()
+    similarity = torch.div(similarity, sizes.sub_(similarity), out=sizes).double()
     if not a.is_one_to_one:
         similarity = similarity[a.row]
     return similarity if b.is_one_to_one else similarity[:, b.row]

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from labwm.schema import CalibrationMap, Prediction
 from labwm.space.questions import Questions
+from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.surrogate import Surrogate
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Marginals:
 
     readouts: tuple[str, ...]
     units: tuple[str | None, ...]
-    surrogates: tuple[Surrogate, ...]
+    surrogates: tuple[Surrogate | FullScaleSurrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     is_split_identified: bool
 
@@ -44,11 +44,11 @@ class Marginals:
         location, epistemic = np.empty(shape), np.empty(shape)
         aleatoric, support = np.empty(shape), np.empty(shape)
         for j, own in enumerate(self.surrogates):
-            mean, variance = own.mean_and_variance(own.encode(questions))
-            location[:, j] = own.location + own.scale * mean.numpy()
-            epistemic[:, j] = own.scale * variance.sqrt().numpy()
-            aleatoric[:, j] = own.scale * np.sqrt(own.noise_variance)
-            support[:, j] = _known_share(own, variance)
+            said = own.latent(own.encode(questions))
+            location[:, j] = own.location + own.scale * said.mean.numpy()
+            epistemic[:, j] = own.scale * said.variance.sqrt().numpy()
+            aleatoric[:, j] = own.scale * said.noise.sqrt().numpy()
+            support[:, j] = said.known.numpy()
         return Prediction(
             readouts=self.readouts,
             units=self.units,
@@ -63,12 +63,6 @@ class Marginals:
     def support(self, questions: Questions) -> Floats:
         """Return the share of the prior variance that data removed, `q`, in [0, 1]."""
         shares = [
-            _known_share(own, own.mean_and_variance(own.encode(questions))[1])
-            for own in self.surrogates
+            own.latent(own.encode(questions)).known.numpy() for own in self.surrogates
         ]
         return np.min(shares, axis=0)
-
-
-def _known_share(surrogate: Surrogate, variance: Tensor) -> Floats:
-    share = 1.0 - variance / surrogate.kernel.signal_variance
-    return share.clamp(0.0, 1.0).numpy()

@@ -21,7 +21,7 @@ from labwm.schema import (
     OutcomeConstraint,
     Protocol,
 )
-from labwm.world_model.hypervolume import hypervolume
+from labwm.world_model.hypervolume import hypervolumes
 
 Floats = NDArray[np.float64]
 
@@ -144,11 +144,16 @@ class RewardSpec:
 
         Rows with a missing readout or a broken outcome constraint count nothing.
         """
+        return float(self.values(_rows(self.protocol, values)[None])[0])
+
+    def values(self, values: ArrayLike) -> Floats:
+        """Return `value` of each of `e` sets of rows, `e x n x m` to `e`."""
         values = _rows(self.protocol, values)
         worth = utilities(self.protocol, values)
-        counts = is_feasible(self.protocol, values) & np.all(np.isfinite(worth), axis=1)
+        counts = is_feasible(self.protocol, values)[..., None]
         scale = np.asarray(self.scale)
-        return hypervolume(worth[counts] / scale, np.asarray(self.reference) / scale)
+        reached = np.where(counts, worth, np.nan) / scale
+        return hypervolumes(reached, np.asarray(self.reference) / scale)
 
     def reward(
         self, before: ArrayLike, after: ArrayLike, *, cost_share: float

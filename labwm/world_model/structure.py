@@ -4,7 +4,7 @@ A structure says how molecules are compared and which prior its lengthscales hav
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from labwm.errors import NotFoundError, suggest
@@ -40,10 +40,17 @@ class Structure:
     @property
     def terms(self) -> tuple[Term, ...]:
         """Summands of the kernel."""
-        if self.features != "library":
+        if self.features not in ("library", "quick-library"):
             return (Term("constant"),)
         fingerprints = [Term("minmax", i) for i in range(len(LIBRARY_KINDS))]
         return (*fingerprints, Term("matern", 0))
+
+
+    def quick(self) -> "Structure":
+        """Return the structure with features that very many molecules can afford."""
+        if self.features != "library":
+            return self
+        return replace(self, name=f"{self.name}-quick", features="quick-library")
 
 
 NUMERIC = (

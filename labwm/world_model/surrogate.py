@@ -26,6 +26,23 @@ BLOCK = 512
 
 
 @dataclass(frozen=True)
+class Latent:
+    """What a surrogate says of questions, standardised; length `q` each.
+
+    Attributes:
+        mean: Of the latent function.
+        variance: Of the latent function.
+        noise: Variance of measuring once.
+        known: Share of the prior variance around the mean that data removed, in [0, 1].
+    """
+
+    mean: Tensor
+    variance: Tensor
+    noise: Tensor
+    known: Tensor
+
+
+@dataclass(frozen=True)
 class Surrogate:
     """Gaussian-process posterior of one readout.
 
@@ -77,6 +94,14 @@ class Surrogate:
         # Rounding may leave a variance just below zero where a question was measured.
         return torch.cat([empty, *means]), torch.cat([empty, *variances]).clamp_min(
             1e-12
+        )
+
+    def latent(self, block: Inputs) -> Latent:
+        """Return all that is said of the marginals of questions."""
+        mean, variance = self.mean_and_variance(block)
+        known = (1.0 - variance / self.kernel.signal_variance).clamp(0.0, 1.0)
+        return Latent(
+            mean, variance, torch.full_like(mean, self.noise_variance), known
         )
 
     def covariance(self, a: Inputs, b: Inputs) -> Tensor:

@@ -24,9 +24,11 @@ from labwm.world_model.columns import (
 )
 from labwm.world_model.embedding import DescriptorPca, KernelPca, Standardiser
 from labwm.world_model.encoding import Encoder
+from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.gaussian_process import GaussianProcessModel
 from labwm.world_model.inputs import Counts, Inputs
 from labwm.world_model.kernel import Kernel, Term
+from labwm.world_model.spread import Spread
 from labwm.world_model.surrogate import Surrogate
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -38,7 +40,7 @@ PARTS: Final[dict[str, type]] = {
     for part in (
         GaussianProcessModel, Surrogate, Encoder, Kernel, Term, Inputs, Counts,
         NumberEncoder, NamesEncoder, MoleculeEncoder, TimeEncoder, KernelPca,
-        DescriptorPca, Standardiser, Observations, Questions,
+        DescriptorPca, Standardiser, Observations, Questions, FullScaleSurrogate, Spread,
     )
 }  # fmt: skip
 RECORDS: Final[dict[str, type[Record]]] = {

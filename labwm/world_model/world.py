@@ -12,8 +12,9 @@ Reference:
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from labwm.space.questions import Questions
+from labwm.world_model.full_scale import FullScaleSurrogate
+from labwm.world_model.full_scale_draw import FullScalePath, draw_full_scale
 from labwm.world_model.linear_algebra import threads_for
 from labwm.world_model.marginals import Marginals
 from labwm.world_model.prior_draw import PriorDraw, draw_prior
@@ -43,23 +46,30 @@ class Path:
     prior: PriorDraw
     correction: Tensor
 
-    def __call__(self, questions: Questions) -> Floats:
-        """Return the function at each question, in the readout's unit, length `q`."""
-        inputs = self.surrogate.encode(questions)
+    def __call__(self, questions: Questions) -> tuple[Floats, Floats]:
+        """Return the function and a measurement's noise sd, length `q` each."""
+        own = self.surrogate
+        inputs = own.encode(questions)
         parts = [torch.empty(0, dtype=torch.float64)]
         with threads_for(len(self.correction)):
             for part in blocks(inputs):
-                cross = self.surrogate.kernel.matrix(part, self.surrogate.inputs)
+                cross = own.kernel.matrix(part, own.inputs)
                 parts.append(self.prior(part) + cross @ self.correction)
-        drawn = torch.cat(parts).numpy()
-        return self.surrogate.location + self.surrogate.scale * drawn
+        drawn = own.location + own.scale * torch.cat(parts).numpy()
+        return drawn, np.full(len(drawn), own.scale * np.sqrt(own.noise_variance))
 
 
-def draw_path(surrogate: Surrogate, keys: Sequence[bytes], seed: int, j: int) -> Path:
+def draw_path(
+    surrogate: Surrogate | FullScaleSurrogate,
+    keys: Sequence[bytes],
+    seed: int,
+    j: int,
+) -> Path | FullScalePath:
     """Draw the function of readout `j`; `keys` name the rows learnt from."""
-    noise = torch.from_numpy(
-        keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
-    )
+    normals = keyed_normals(keys, f"learnt|{seed}|{j}", _occurrences(keys))
+    if isinstance(surrogate, FullScaleSurrogate):
+        return draw_full_scale(surrogate, normals, (seed, j))
+    noise = torch.from_numpy(normals)
     with threads_for(len(keys)):
         prior = draw_prior(surrogate.kernel, surrogate.inputs, (seed, j))
         simulated = prior(surrogate.inputs) + surrogate.noise.sqrt() * noise
@@ -79,7 +89,7 @@ class GaussianProcessWorld:
     """
 
     seed: int
-    paths: tuple[Path, ...]
+    paths: tuple[Path | FullScalePath, ...]
     predict: Marginals
 
     @property
@@ -89,7 +99,7 @@ class GaussianProcessWorld:
 
     def truth(self, questions: Questions) -> Floats:
         """Return the drawn function without replicate noise, `q x m`."""
-        return self._calibrated(questions, self._latent(questions))
+        return self._calibrated(questions, self._latent(questions)[0])
 
     def outcome(self, questions: Questions, replicate: NDArray[np.int64]) -> Floats:
         """Measure each question once in this world, `q x m`.
@@ -98,16 +108,17 @@ class GaussianProcessWorld:
             questions: `q` rows.
             replicate: Replicate number of each row, length `q`.
         """
-        latent = self._latent(questions)
+        latent, noise_sd = self._latent(questions)
         keys = keys_of(questions)
-        for j, path in enumerate(self.paths):
-            own = path.surrogate
+        for j in range(len(self.paths)):
             noise = keyed_normals(keys, f"measured|{self.seed}|{j}", replicate)
-            latent[:, j] += own.scale * np.sqrt(own.noise_variance) * noise
+            latent[:, j] += noise_sd[:, j] * noise
         return self._calibrated(questions, latent)
 
-    def _latent(self, questions: Questions) -> Floats:
-        return np.stack([path(questions) for path in self.paths], axis=1)
+    def _latent(self, questions: Questions) -> tuple[Floats, Floats]:
+        drawn = [path(questions) for path in self.paths]
+        values, noises = zip(*drawn, strict=True)
+        return np.stack(values, axis=1), np.stack(noises, axis=1)
 
     def _calibrated(self, questions: Questions, latent: Floats) -> Floats:
         # The same monotone map as the marginal: y = location + scale * g(z).
@@ -135,13 +146,27 @@ def keyed_normals(
     keys: Sequence[bytes], salt: str, number: Sequence[int] | NDArray[np.int64]
 ) -> Floats:
     """Return standard normals that depend on salt, key and number alone."""
-    key = hashlib.blake2b(salt.encode(), digest_size=16).digest()
-    digests = b"".join(
-        hashlib.blake2b(k, digest_size=8, key=key, salt=int(i).to_bytes(8, "little"))
-        .digest()
-        for k, i in zip(keys, number, strict=True)
-    )  # fmt: skip
-    bits = np.frombuffer(digests, dtype="<u8") >> np.uint64(11)
+    own = salt_of(salt)
+    return normals_from(
+        digest_of(k, own, int(i)) for k, i in zip(keys, number, strict=True)
+    )
+
+
+@lru_cache(maxsize=8192)
+def salt_of(text: str) -> bytes:
+    """Return what `digest_of` mixes in for a purpose, such as one world's noise."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def digest_of(key: bytes, salt: bytes, number: int) -> bytes:
+    """Return eight bytes that depend on key, salt and number alone."""
+    counted = number.to_bytes(8, "little")
+    return hashlib.blake2b(key, digest_size=8, key=salt, salt=counted).digest()
+
+
+def normals_from(digests: Iterable[bytes]) -> Floats:
+    """Return one standard normal per digest of eight bytes."""
+    bits = np.frombuffer(b"".join(digests), dtype="<u8") >> np.uint64(11)
     return ndtri((bits.astype(float) + 0.5) / 2.0**53)
 
 

@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from labwm.api.lab_notifier import Notifier
 from labwm.api.lab_server import create_lab_app
 from labwm.campaign.dispatch import served_lab
+from labwm.campaign.webhooks import secrets_in
 from labwm.data.protocols import load_protocol
 from labwm.labs import FolderLab, HttpLab, replay_lab, xtb_lab
-from labwm.schema import Measurement, Origin, Protocol, Value
+from labwm.schema import Measurement, Origin, Protocol, Status, Value
 from labwm.space.questions import observations_from
-from labwm.testing.lab_conformance import (
+from labwm.testing.lab_conformance import LabConformance
+from labwm.testing.lab_kit import LabKit, work_some
+from labwm.testing.lab_servers import HOOK_SECRET, KEY, Ear, serving
+from labwm.testing.linear_model import fit_linear
+from labwm.testing.local_lab_conformance import (
     ComputingLabConformance,
-    LabConformance,
     LocalLabConformance,
 )
-from labwm.testing.lab_kit import LabKit, work_some
-from labwm.testing.lab_servers import KEY, serving
-from labwm.testing.linear_model import fit_linear
 from labwm.testing.robot import robot
 from labwm.virtual_lab import build_virtual_lab
 
@@ -52,12 +54,21 @@ def rows() -> tuple[Measurement, ...]:
     )
 
 
+def broken() -> Measurement:
+    value = Value(status=Status.FAILED, reason="it broke")
+    return Measurement(
+        conditions={"temperature": 70.0, "solvent": "water"},
+        readouts={"yield": value},
+        origin=Origin.IMPORTED,
+    )
+
+
 class TestReplay(ComputingLabConformance):
     @pytest.fixture
     def kit(self, tmp_path: Path) -> LabKit:
         protocol, folder = table_protocol(), tmp_path / "replay"
         return LabKit(
-            open=partial(replay_lab, folder, protocol, rows()),
+            open=partial(replay_lab, folder, protocol, (*rows(), broken())),
             protocol=protocol,
             conditions=tuple(row.conditions for row in rows()),
             impossible={"temperature": 10.0, "pressure": 1.0},
@@ -141,21 +152,25 @@ class TestHttp(LabConformance):
         protocol.write_text(TABLE_FILE)
         table = [f"{t},water,{t / 2}" for t in LEVELS]
         (tmp_path / "table.csv").write_text(
-            "\n".join(["temperature,solvent,yield", *table]) + "\n"
+            "\n".join(["temperature,solvent,yield", *table, "70,water,failed", ""])
         )
         lab = served_lab(str(protocol), str(tmp_path / "table.csv"), folder)
         read = load_protocol(str(protocol))
-        app = create_lab_app(lab, secret=KEY, is_working=False)
-        with serving(app) as url:
-            yield LabKit(
-                open=partial(HttpLab, url, read.digest(), origin=Origin.REPLAYED),
-                protocol=read,
-                conditions=tuple(row.conditions for row in rows()),
-                impossible={"temperature": 10.0, "pressure": 1.0},
-                failing={"temperature": 70.0, "solvent": "water"},
-                folder=folder,
-                work=partial(work_some, lab),
-            )
+        ear = Ear()
+        with serving(ear) as here:
+            notifier = Notifier(lab, here, secrets_in(HOOK_SECRET))
+            app = create_lab_app(lab, secret=KEY, is_working=False, notifier=notifier)
+            with serving(app) as url:
+                yield LabKit(
+                    open=partial(HttpLab, url, read.digest(), origin=Origin.REPLAYED),
+                    protocol=read,
+                    conditions=tuple(row.conditions for row in rows()),
+                    impossible={"temperature": 10.0, "pressure": 1.0},
+                    failing={"temperature": 70.0, "solvent": "water"},
+                    folder=folder,
+                    work=partial(work_some, lab),
+                    heard=partial(list, ear.heard),
+                )
 
 
 class TestFolder(LocalLabConformance):

@@ -195,7 +195,6 @@ def every_third(proxy: Proxy, method: str, n: int) -> str:
     return kinds[(n // 3) % 4] if n % 3 == 1 else "nothing"
 
 
-@pytest.mark.slow  # dozens of lost answers, each with its wait: over a minute
 def test_every_third_request_of_any_kind_may_go_wrong(kettle: Path):
     with laboratory(kettle, every_third) as (proxy, protocol):
         spec = spec_of(protocol)

@@ -21,6 +21,7 @@ import sys
 from labwm.schema import Measurement
 from labwm.store import Ledger
 url, name, n, moment = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+campaign = sys.argv[5]
 ledger = Ledger.open(url)
 
 def say(word):
@@ -39,7 +40,7 @@ for i in range(n):
         "conditions": {"power": f"{name}-{i}"}, "origin": "replayed",
         "readouts": {"seconds": {"value": i}},
     })
-    with ledger.visit("boil", actor=name) as w:
+    with ledger.visit(campaign, actor=name) as w:
         pause("begun")
         w.event("before", {"i": i})
         pause("between")
@@ -54,9 +55,16 @@ say("done")
 class Writer:
     """A process that writes `n` transactions, pausing at one moment of the first."""
 
-    def __init__(self, url: str, name: str, n: int, moment: str = "never") -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        n: int,
+        moment: str = "never",
+        campaign: str = "boil",
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, url, name, str(n), moment],
+            [sys.executable, "-c", WRITER, url, name, str(n), moment, campaign],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,11 +94,11 @@ class Writer:
         assert self.process.returncode == 0
 
 
-def is_whole(ledger: Ledger) -> int:
+def is_whole(ledger: Ledger, campaign: str = "boil") -> int:
     """Verify, check that no transaction is half there, return how many there are."""
-    report = ledger.verify("boil")
-    before = ledger.events("boil", kind="before")
-    after = ledger.events("boil", kind="after")
+    report = ledger.verify(campaign)
+    before = ledger.events(campaign, kind="before")
+    after = ledger.events(campaign, kind="after")
     assert len(before) == len(after) == report.n_measured
     return len(before)
 
@@ -101,17 +109,37 @@ def opened(ledger: Ledger, protocol) -> Iterator[Ledger]:
     return ledger
 
 
-def test_eight_writers_keep_one_chain_whole(opened: Ledger, url: str):
-    writers = [Writer(url, f"w{i}", 20) for i in range(8)]
+def all_at_once(writers: list[Writer]) -> float:
+    """Let writers write together; returns the seconds that it took."""
     for writer in writers:
         writer.wait_for("ready")
+    started = time.monotonic()
     for writer in writers:
         writer.go()
     for writer in writers:
         writer.finish()
+    return time.monotonic() - started
+
+
+def test_eight_writers_keep_one_chain_whole(opened: Ledger, url: str):
+    seconds = all_at_once([Writer(url, f"w{i}", 20) for i in range(8)])
     assert is_whole(opened) == 160
     actors = [event.actor for event in opened.events("boil", kind="after")]
     assert {actors.count(f"w{i}") for i in range(8)} == {20}
+    print(f"8 writers of one chain: 160 transactions in {seconds:.2f} s")  # noqa: T201
+
+
+def test_eight_writers_of_several_chains_keep_each_whole(
+    opened: Ledger, url: str, protocol
+):
+    names = ["boil", *(open_campaign(opened, protocol, f"boil-{i}") for i in range(3))]
+    writers = [Writer(url, f"w{i}", 20, campaign=names[i % 4]) for i in range(8)]
+    seconds = all_at_once(writers)
+    for place, name in enumerate(names):
+        assert is_whole(opened, name) == 40
+        actors = {event.actor for event in opened.events(name, kind="after")}
+        assert actors == {f"w{place}", f"w{place + 4}"}
+    print(f"8 writers of 4 chains: 160 transactions in {seconds:.2f} s")  # noqa: T201
 
 
 @pytest.mark.parametrize(

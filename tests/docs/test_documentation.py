@@ -5,6 +5,8 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ import pytest
 from labwm import errors
 from labwm.labs import capabilities_of, lab_names, origin_of_lab
 from labwm.schema import Capabilities
+from labwm.store.diagrams import renewed
 from tests.conftest import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.M | re.S)
+SAVED = re.compile(r"^```yaml\n# ([a-z-]+\.yaml)\n(.*?)^```", re.M | re.S)
+"""Blocks that the reader saves under the name in their first line."""
 BIN = Path(sys.executable).parent
 
 
@@ -34,6 +39,9 @@ def desk(tmp_path_factory) -> Path:
                 seconds = 4180 * 80 * volume / (power * share)
                 lines.append(f"{power},{volume},{lid},{seconds:.1f}")
     (folder / "boiling.csv").write_text("\n".join(lines) + "\n")
+    for page in PAGES:
+        for name, text in SAVED.findall(page.read_text()):
+            (folder / name).write_text(text)
     return folder
 
 
@@ -50,13 +58,26 @@ def test_every_command_of_a_page_runs(page: Path, desk: Path, monkeypatch):
         "LABWM_HOME": str(desk / ".labwm"),
         "LABWM_DATA_MIRROR": str(SHARED / "data" / "mirror"),
     }
-    makefile = (ROOT / "Makefile").read_text()
-    for command in commands(page):
-        words = shlex.split(command)
-        if words[0] == "make":
-            # `make test` in a test would not end; that the target exists must do.
-            assert re.search(rf"^{words[1]}:", makefile, re.M), command
-            continue
+    with ExitStack() as servers:
+        for command in commands(page):
+            follow(command, desk, environment, servers)
+
+
+def follow(
+    command: str, desk: Path, environment: dict[str, str], servers: ExitStack
+) -> None:
+    """Do what a line says, as a shell would."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        # `make test` in a test would not end; that the target exists must do.
+        makefile = (ROOT / "Makefile").read_text()
+        assert re.search(rf"^{words[1]}:", makefile, re.M), command
+    elif words[0] == "export":
+        name, value = words[1].split("=", maxsplit=1)
+        environment[name] = value
+    elif words[-1] == "&":
+        servers.enter_context(in_background(words[:-1], desk, environment))
+    else:
         done = subprocess.run(
             words,
             cwd=desk,
@@ -66,6 +87,30 @@ def test_every_command_of_a_page_runs(page: Path, desk: Path, monkeypatch):
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@contextmanager
+def in_background(
+    words: list[str], desk: Path, environment: dict[str, str]
+) -> Iterator[None]:
+    """Start a server, wait until it says its address, and end it after the page."""
+    process = subprocess.Popen(
+        words,
+        cwd=desk,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert "http://" in line, line + process.stdout.read()
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -107,3 +152,10 @@ def test_the_table_of_labs_says_what_the_adapters_claim():
         said = ["yes" if can[claim] else "no" for claim in claims]
         row = f"| `{name}` | {origin_of_lab(name).value} | {' | '.join(said)} |"
         assert row in page, row
+
+
+def test_the_diagrams_of_the_state_machines_are_current():
+    page = (ROOT / "docs/ledger.md").read_text()
+    assert renewed(page) == page, "run: python -m labwm.store.diagrams docs/ledger.md"
+    assert page.count("stateDiagram-v2") == 3
+    assert "    submitting --> in_doubt\n" in page

@@ -1,4 +1,4 @@
-"""`labwm bench predict|screen`: models on a table, policies on a pool."""
+"""`labwm bench predict|screen|env`: models, pools and environments on a table."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from labwm.api.commands.bench_parts import (
     progress_bar,
     teller,
 )
-from labwm.api.terminal import Json, out, refuse_unwritable, table, write_json
+from labwm.api.terminal import Json, out, refuse_unwritable, side, table, write_json
 
 Models = Annotated[
     list[str],
@@ -118,3 +118,52 @@ def predict(  # noqa: PLR0913 one argument per flag
         ],
     )
     out.print(f"data sha256 {found.data_sha256}", markup=False)
+
+
+def env(
+    *,
+    data: str | None = None,
+    protocol: str | None = None,
+    rows: int = 500,
+    envs: int = 1024,
+    budget: int = 48,
+    json: Json = None,
+) -> None:
+    """Time the practice environments: steps per second, resets included.
+
+    Parameters
+    ----------
+    data: Catalogue name or table; the dyes that ship when not given.
+    protocol: Name or file; the catalogue's protocol of the data when not given.
+    rows: Rows that the model learns from.
+    envs: Environments side by side.
+    budget: Experiments of an episode.
+    """
+    refuse_unwritable(json)
+    if data is None:
+        from labwm.settings import shipped
+
+        data, protocol = str(shipped("assay_data/xtb_dyes/table.csv")), "xtb_dyes"
+    rules, measurements = material(data, protocol)
+    from labwm.evaluation.env_speed import measure_env_speed
+    from labwm.space import observations_from
+    from labwm.virtual_lab.practice import learn_task
+
+    measured = observations_from(rules, measurements)
+    side.print("learning …", markup=False)
+    task = learn_task(rules, measured, budget=budget, n_learnt=rows)
+    found = measure_env_speed(task, num_envs=envs)
+    write_json(json, found.to_json())
+    table(
+        *("what", "figure"),
+        title=f"{found.num_envs} environments, a model of {found.n_rows} rows, a pool "
+        f"of {found.n_candidates}, {found.n_objectives} objectives",
+        rows=[
+            ("steps per second, batched", f"{found.steps_per_s:,.0f}"),
+            ("steps per second, one by one", f"{found.single_steps_per_s:,.0f}"),
+            ("batched over one by one", f"{found.gain:.0f}"),
+            ("1,024^3 fp32 products per second", f"{found.products_per_s:.1f}"),
+            ("steps per product", f"{found.steps_per_s / found.products_per_s:,.0f}"),
+            ("seconds to prepare the pool, once", f"{found.prepare_s:.1f}"),
+        ],
+    )

@@ -1,4 +1,4 @@
-"""`labwm db upgrade|backup|verify` and `labwm doctor`."""
+"""`labwm db upgrade|downgrade|backup|verify` and `labwm doctor`."""
 
 from pathlib import Path
 
@@ -9,6 +9,11 @@ from labwm.api.terminal import lines
 def upgrade() -> None:
     """Bring the ledger to this program's revision, after a backup."""
     lines([campaign.upgrade_database()])
+
+
+def downgrade() -> None:
+    """Take the ledger back to the release before this one, after a backup."""
+    lines([campaign.downgrade_database()])
 
 
 def backup(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""`labwm campaign approve|reject`: by a person, on exactly what was shown."""
+"""`labwm campaign approve|reject|settle`: decisions that only a person takes."""
 
 import os
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from labwm.api.access import principal_with
 from labwm.api.commands.campaigns import conditions_line
 from labwm.api.terminal import Json, is_interactive, out, table, write_json
 from labwm.errors import ConflictError, InvalidInputError, NotFoundError
-from labwm.schema import ApprovalRequest, BatchInfo, Principal
+from labwm.schema import ApprovalRequest, BatchInfo, Principal, SettleRequest
 
 Digest = Annotated[
     str | None,
@@ -42,6 +42,35 @@ def reject(
     note: Kept with the decision.
     """
     return _decide("reject", name, digest, note, json)
+
+
+def settle(
+    name: str,
+    verdict: Literal["arrived", "never-arrived", "given-up"],
+    *,
+    key: str | None = None,
+    note: str = "",
+) -> int:
+    """Say what became of a job in doubt, after asking the lab.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    verdict: `arrived` waits for its results; `never-arrived` sends the same
+        experiments again under a new key; `given-up` closes the round without them.
+    key: Submission key of the job; the last one in doubt when not given.
+    note: Kept with the decision.
+    """
+    request = SettleRequest.model_validate(
+        {
+            "campaign_id": name,
+            "verdict": verdict.replace("-", "_"),
+            "submission_key": key,
+            "note": note,
+        }
+    )
+    out.print(campaign.settle(request, principal=_person()), markup=False)
+    return 0
 
 
 def _decide(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from labwm import campaign
+from labwm import campaign, settings
 from labwm.api.terminal import lines, out
 from labwm.errors import UnavailableError
 
@@ -42,11 +42,18 @@ def work(name: str) -> None:
 
 
 def serve(
-    protocol: str, *, data: str, folder: Path, port: int = 8400, no_work: NoWork = False
+    protocol: str,
+    *,
+    data: str,
+    folder: Path,
+    port: int = 8400,
+    notify: str | None = None,
+    no_work: NoWork = False,
 ) -> None:
     """Serve a lab that plays a table to campaigns with the lab `http`.
 
-    The bearer key that it asks for is taken from LABWM_LAB_KEY.
+    The bearer key that it asks for is taken from LABWM_LAB_KEY, the secrets that its
+    notices are signed with from LABWM_HOOK_SECRETS.
 
     Parameters
     ----------
@@ -54,6 +61,8 @@ def serve(
     data: Catalogue name or table to play.
     folder: Where the lab keeps its jobs; a server that was killed goes on there.
     port: Port to listen on, on loopback; 0 takes any free one.
+    notify: Where to post a signed notice when a job has results, for example
+        http://127.0.0.1:8300/v1/notices; nobody is told without.
     """
     secret = os.environ.get("LABWM_LAB_KEY", "").strip()
     if not secret:
@@ -61,12 +70,17 @@ def serve(
             "A lab server asks for a bearer key; LABWM_LAB_KEY is not set. Set it to a "
             "long random text, here and where campaigns run."
         )
+    from labwm.api.lab_notifier import Notifier
     from labwm.api.lab_server import create_lab_app
     from labwm.api.rest import run_server
     from labwm.campaign.dispatch import served_lab
+    from labwm.campaign.webhooks import secrets_in
 
     lab = served_lab(protocol, data, folder)
-    app = create_lab_app(lab, secret=secret, is_working=not no_work)
+    notifier = None
+    if notify is not None:
+        notifier = Notifier(lab, notify, secrets_in(settings.hook_secrets()))
+    app = create_lab_app(lab, secret=secret, is_working=not no_work, notifier=notifier)
     run_server(app, host="127.0.0.1", port=port, say=_say)
 
 

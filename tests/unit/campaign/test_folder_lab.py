@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labwm import campaign, settings
+from labwm.campaign.books import books
 from labwm.schema import ApprovalRequest, CampaignSpec, CampaignState, Origin, WaitsFor
 from labwm.testing.robot import robot
 
@@ -57,7 +58,8 @@ def test_people_approve_do_and_correct_experiments(by_hand: CampaignSpec):
     assert waits_for(by_hand) is WaitsFor.LAB
     first_key = campaign.status(by_hand.name).batches[0].submission_key
     late = folder / "inbox" / f"{first_key}.corrected.csv"
-    late.write_text("well,time [s]\n001,4999\n")
+    late_bytes = b"well,time [s]\n001,4999\n"
+    late.write_bytes(late_bytes)
     robot(folder, boil)
     assert waits_for(by_hand) is WaitsFor.DONE
 
@@ -68,4 +70,7 @@ def test_people_approve_do_and_correct_experiments(by_hand: CampaignSpec):
     corrected = [m for m in rows if m.job_key == first_key and m.well == "001"]
     assert [m.readouts["seconds"].value for m in corrected] == [4999.0]
     assert [m.revision for m in corrected] == [1]
+    objects = books().objects
+    assert objects.get(corrected[0].raw_sha256 or "") == late_bytes
+    assert all(m.raw_sha256 and objects.exists(m.raw_sha256) for m in rows)
     campaign.verify_database()

@@ -1,11 +1,12 @@
 """The folder lab as people and robots meet it: whole files in, nothing lost."""
 
 import csv
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from labwm.errors import ProtocolError
+from labwm.errors import ProtocolError, UnsupportedError
 from labwm.labs import FolderLab, build_lab
 from labwm.schema import Job, JobState, Origin, Protocol, Status, Value, Well
 
@@ -144,10 +145,13 @@ def test_equal_results_change_nothing_and_others_are_revisions(lab: FolderLab):
     assert [v.value for v in readouts(lab)] == [10.0, 11.0]
 
 
-def test_results_after_the_end_and_after_a_cancel_are_taken(lab: FolderLab):
-    assert lab.cancel(KEY).state is JobState.CANCELLED
-    assert (lab.folder / "withdrawn" / f"{KEY}.worklist.csv").exists()
-    assert not list((lab.folder / "outbox").iterdir())
+def test_results_after_the_end_and_of_a_withdrawn_worklist_are_taken(lab: FolderLab):
+    worklist = lab.folder / "outbox" / f"{KEY}.worklist.csv"
+    with pytest.raises(UnsupportedError, match="move it from outbox to withdrawn"):
+        lab.cancel(KEY)
+    assert lab.status(KEY).state is JobState.ACCEPTED
+    worklist.rename(lab.folder / "withdrawn" / worklist.name)
+    assert lab.status(KEY).state is JobState.CANCELLED
     put(lab, "well,yield\nA1,1\nA2,2\nA3,3\n")
     assert lab.status(KEY).state is JobState.FINISHED
     put(lab, "well,yield\nA3,4\n", f"{KEY}.late.csv")
@@ -222,3 +226,96 @@ def test_a_protocol_that_no_worklist_can_hold_is_refused(tmp_path: Path):
 def test_settings_that_are_none_are_refused(tmp_path: Path, given: dict[str, object]):
     with pytest.raises(ProtocolError, match="settle_second"):
         build_lab("folder", protocol=protocol(**given), folder=tmp_path)
+
+
+def test_a_number_that_was_cut_is_never_read(lab: FolderLab):
+    path = put(lab, "well,yield\nA1,10\nA2,12")
+    assert lab.collect(KEY) == ()
+    assert lab.status(KEY).message == "1 files that end within a line"
+    with path.open("a") as writer:
+        writer.write(".5\nA3,7\n")
+    assert [r.readouts["yield"].value for r in lab.collect(KEY)] == [10.0, 12.5, 7.0]
+    assert [r.revision for r in lab.collect(KEY)] == [0, 0, 0]
+
+
+def test_a_last_line_without_an_end_is_read_when_somebody_says_it_is_whole(
+    lab: FolderLab,
+):
+    path = put(lab, "well,yield\nA1,10")
+    path.with_name(path.name + ".done").touch()
+    assert [v.value for v in readouts(lab)] == [10.0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_what_spreadsheets_of_any_country_save_is_read(
+    lab: FolderLab, encoding: str, end: str
+):
+    lines = ["well;yield [percent];dose [mmol/L]", "A1;12,5;1,25", "A2;7,0;"]
+    path = lab.folder / "inbox" / f"{KEY}.Größe.csv"
+    path.write_bytes((end.join(lines) + end).encode(encoding))
+    first, second = lab.collect(KEY)
+    assert first.readouts["yield"].value == 12.5
+    assert first.readouts["dose"].value == 1.25
+    assert second.readouts["dose"].status is Status.MISSING
+
+
+def test_the_same_file_again_also_renamed_changes_nothing(lab: FolderLab):
+    text = "well,yield\nA1,10\nA2,20\n"
+    put(lab, text)
+    first = lab.collect(KEY)
+    put(lab, text)
+    put(lab, text, f"{KEY}.again (1).csv")
+    assert lab.collect(KEY) == first
+    assert not list((lab.folder / "inbox").iterdir())
+
+
+def test_a_file_corrected_in_quarantine_is_read_there(lab: FolderLab):
+    put(lab, "well,yield\nA1,10\nB7,20\n")
+    assert lab.collect(KEY) == ()
+    (aside,) = (lab.folder / "quarantine").glob("*.csv")
+    aside.write_text("well,yield\nA1,10\n")
+    assert [v.value for v in readouts(lab)] == [10.0]
+    assert not list((lab.folder / "quarantine").iterdir())
+    assert lab.status(KEY).message == ""
+
+
+def test_results_of_no_known_job_are_told_at_every_job(lab: FolderLab):
+    put(lab, "well,yield\nA1,10\n", "other-job-1.results.csv")
+    assert lab.status(KEY).message == "1 files of no known job in quarantine"
+
+
+@pytest.mark.parametrize("name", [f"{KEY}.results.pdf", f"{KEY}.results", "notes.docx"])
+def test_what_is_no_table_does_not_lie_in_the_inbox_unseen(lab: FolderLab, name: str):
+    path = put(lab, "well,yield\nA1,10\n", name)
+    assert lab.collect(KEY) == ()
+    assert not path.exists()
+    assert "Export it as CSV" in reason(lab)
+
+
+def test_every_byte_that_came_is_somewhere_whatever_it_was(lab: FolderLab):
+    came = {
+        f"{KEY}.a.csv": b"well,yield\nA1,10\n",
+        f"{KEY}.b.csv": b"well,yield\nA1,11\n",
+        f"{KEY}.c.csv": b"\x00\x01\x02\n",
+        f"{KEY}.d.xlsx": b"PK\x03\x04 cut",
+        "whose.csv": b"well,yield\nA1,12\n",
+    }
+    for name, content in came.items():
+        (lab.folder / "inbox" / name).write_bytes(content)
+    kept: set[bytes] = set()
+    raws: list[bytes] = []
+
+    def keep(raw: bytes) -> str:
+        raws.append(raw)
+        return sha256(raw).hexdigest()
+
+    results = lab.collect(KEY, keep=keep)
+    assert [r.readouts["yield"].value for r in results] == [10.0, 11.0]
+    assert raws == [came[f"{KEY}.a.csv"], came[f"{KEY}.b.csv"]]
+    for place in ("read", "quarantine"):
+        kept |= {path.read_bytes() for path in (lab.folder / place).iterdir()}
+    assert set(came.values()) <= kept
+    assert lab.status(KEY).message == (
+        "2 files in quarantine, 1 files of no known job in quarantine"
+    )

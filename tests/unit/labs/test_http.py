@@ -165,7 +165,8 @@ def test_results_of_another_origin_or_job_are_refused(answers: Answers):
         origin=Origin.REPLAYED,
     )
     answers.body = f"[{result.model_dump_json()}]"
-    assert lab(answers, origin=Origin.REPLAYED).collect(KEY) == (result,)
+    (read,) = lab(answers, origin=Origin.REPLAYED).collect(KEY)
+    assert read.model_copy(update={"raw_sha256": None}) == result
     with pytest.raises(LabError, match="replayed"):
         lab(answers).collect(KEY)
     answers.body = answers.body.replace("0001", "0002")

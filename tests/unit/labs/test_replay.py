@@ -73,15 +73,17 @@ def test_replicates_are_rows_in_the_order_of_the_table(tmp_path: Path):
 def test_a_stated_context_chooses_among_the_rows(tmp_path: Path):
     there = play(tmp_path, t=10.0, base="KOAc", plate="2")
     assert there.readouts["y"].value == 1.5
-    nowhere = play(tmp_path, t=10.0, base="KOAc", plate="3")
-    assert nowhere.readouts["y"].reason == "not in the table"
+    with pytest.raises(LabError, match="no row has"):
+        play(tmp_path, t=10.0, base="KOAc", plate="3")
 
 
-def test_conditions_that_were_never_measured_fail(tmp_path: Path):
-    for conditions in ({"t": 10.0, "base": "CsOAc"}, {"t": 11.0, "base": "KOAc"}):
-        outcome = play(tmp_path, **conditions)
-        assert {v.reason for v in outcome.readouts.values()} == {"not in the table"}
-        assert {v.status for v in outcome.readouts.values()} == {Status.FAILED}
+def test_conditions_that_were_never_measured_are_refused_with_the_nearest(
+    tmp_path: Path,
+):
+    with pytest.raises(LabError, match=r"nearest row has {'t': 10.0"):
+        play(tmp_path, t=11.0, base="KOAc")
+    with pytest.raises(LabError, match="no row has"):
+        play(tmp_path, t=10.0, base="CsOAc")
 
 
 def test_minus_zero_is_zero(tmp_path: Path):

@@ -6,6 +6,7 @@ import pytest
 
 from labwm.errors import InvalidInputError, LabError, ProtocolError
 from labwm.labs import xtb_lab
+from labwm.labs.process_pool import ProcessPool
 from labwm.labs.xtb import XtbInstrument
 from labwm.labs.xtb_instrument import XtbSettings, measure, seed_of
 from labwm.schema import Origin, Protocol, Status, Well
@@ -125,3 +126,17 @@ def test_another_level_of_theory_is_another_instrument(tmp_path: Path):
     plain = instrument(tmp_path, protocol()).digest
     assert plain == instrument(tmp_path, protocol()).digest
     assert plain != instrument(tmp_path, protocol({"n_conformers": 2})).digest
+
+
+def test_a_calculation_that_hangs_is_killed_and_the_next_well_is_measured(
+    tmp_path: Path,
+):
+    imatinib = "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1"
+    lab = xtb_lab(tmp_path, protocol({"n_conformers": 300}))
+    pool = ProcessPool(1, seconds_per_well=2.0)
+    wells = [well(imatinib), well("O")]
+    (_, stopped), (_, measured) = pool(lab.instrument, wells)
+    assert stopped.readouts["gap"].status is Status.FAILED
+    assert stopped.readouts["gap"].reason is not None
+    assert "it was stopped" in stopped.readouts["gap"].reason
+    assert measured.readouts["gap"].status is Status.OK

@@ -172,6 +172,47 @@ def test_a_data_set_refuses_origins_that_it_does_not_admit(
         raw.execute(text("INSERT INTO dataset_origins VALUES ('dry', 'measured')"))
 
 
+@pytest.mark.parametrize("origin", ["measured", "virtual"])
+def test_no_update_moves_an_observation_over_the_wall(raw: Connection, origin: str):
+    for table in ("observations", "dataset_rows", "dataset_origins"):
+        with pytest.raises(ConflictError, match="append-only"):
+            raw.execute(text(f"UPDATE {table} SET origin = '{origin}'"))
+        raw.rollback()
+    with pytest.raises(ConflictError, match="append-only"):
+        raw.execute(text("UPDATE dataset_rows SET dataset_id = 'wet'"))
+
+
+def test_an_observation_has_the_origin_that_its_content_says(raw: Connection):
+    columns = (
+        "campaign_id, slot, revision, measured_at, job_key, well, proposal_id,"
+        " raw_sha256, event_seq, sha256, body"
+    )
+    copy = (
+        f"INSERT INTO observations ({columns}, id, origin) SELECT {columns}, 'copy',"
+        " {origin} FROM observations"
+    )
+    assert raw.execute(text(copy.format(origin="origin"))).rowcount == 1
+    raw.rollback()
+    with pytest.raises(ConflictError, match="the origin that its content says"):
+        raw.execute(text(copy.format(origin="'measured'")))
+
+
+def test_the_wall_stands_where_nobody_asks_foreign_keys(
+    ledger: Ledger, raw: Connection
+):
+    raw.rollback()
+    ledger.add_dataset("wet", [Origin.MEASURED], actor="ada")
+    if raw.dialect.name == "sqlite":
+        raw.exec_driver_sql("ROLLBACK")
+        raw.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        raw.exec_driver_sql("BEGIN IMMEDIATE")
+    for origin in ("origin", "'measured'"):
+        with pytest.raises(ConflictError):
+            raw.execute(text(ROW.format(origin=origin)), {"dataset": "wet"})
+        if raw.dialect.name == "postgresql":
+            raw.rollback()
+
+
 def test_a_submission_key_is_used_once_for_ever(raw: Connection):
     columns = (
         "batch_id, campaign_id, content_sha256, approval_step, approval, round, lab,"

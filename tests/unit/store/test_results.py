@@ -1,10 +1,12 @@
 """Any order and duplication of a result stream gives the same data set."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from labwm.errors import (
     ConflictError,
@@ -23,6 +25,7 @@ from labwm.store import (
 )
 from labwm.store.chain import Author, utc_now
 from labwm.store.engine import writing
+from labwm.store.observations import dataset_sha256
 from labwm.store.verify import verify_campaign
 from tests.unit.store.conftest import PROTOCOL, job, measurement, open_campaign
 
@@ -163,17 +166,34 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 Outcome = tuple[str, tuple[Measurement, ...], dict[str, WellState]]
 
 
-def outcome_of(ledger: Ledger, deliveries: list[list[Measurement]]) -> Outcome:
-    """Take deliveries in, look, and forget them: a rollback costs no disk."""
+@contextmanager
+def delivered(
+    ledger: Ledger, deliveries: list[list[Measurement]]
+) -> Iterator[Connection]:
+    """Take deliveries in, and forget them in the end: a rollback costs no disk."""
     with writing(ledger.engine).connect() as connection:
         writer = Writer(connection, Author("boil", "lab", None, utc_now(connection)))
         for delivery in deliveries:
             writer.add_observations(delivery)
-        report = verify_campaign(connection, "boil")
-        measured = queries.current_measurements(connection, "boil")
-        wells = queries.well_states(connection, "boil-round-0")
+        yield connection
         connection.rollback()
-    return report.dataset_sha256, measured, wells
+
+
+def data_of(ledger: Ledger, deliveries: list[list[Measurement]]) -> Outcome:
+    """Return what deliveries lead to."""
+    with delivered(ledger, deliveries) as connection:
+        return (
+            dataset_sha256(connection, "boil"),
+            queries.current_measurements(connection, "boil"),
+            queries.well_states(connection, "boil-round-0"),
+        )
+
+
+def outcome_of(ledger: Ledger, deliveries: list[list[Measurement]]) -> Outcome:
+    """Return what deliveries lead to, with the chain verified."""
+    with delivered(ledger, deliveries) as connection:
+        verify_campaign(connection, "boil")
+    return data_of(ledger, deliveries)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +213,50 @@ def test_any_order_and_duplication_gives_the_same_data_set(
     stream = [*order, *repeated]
     deliveries = [stream[i::n_deliveries] for i in range(n_deliveries)]
     assert outcome_of(prepared, deliveries) == in_order
+
+
+DELIVERED = st.builds(
+    measurement,
+    st.sampled_from(["a1", "a2"]),
+    st.sampled_from([None, 300.0, 301.0, -0.0, 0.0]),
+    replicate=st.integers(0, 1),
+    revision=st.integers(0, 2),
+    measured_at=st.sampled_from([None, LATE, "2026-01-02T04:04:05+01:00"]),
+    raw_sha256=st.sampled_from([None, "a" * 64, "b" * 64]),
+)
+"""Anything that a lab may say of two wells: it contradicts itself, in other files."""
+
+
+def check_any_stream(prepared: Ledger, n_cases: int) -> None:
+    """Deliver random streams in two orders, cut and repeated in two ways."""
+
+    @settings(max_examples=n_cases, deadline=None, database=None)
+    @given(
+        stream=st.lists(DELIVERED, min_size=1, max_size=6),
+        data=st.data(),
+    )
+    def check(stream: list[Measurement], data: st.DataObject) -> None:
+        orders = [data.draw(st.permutations(stream)) for _ in range(2)]
+        orders[1] = orders[1] + data.draw(st.lists(st.sampled_from(stream), max_size=4))
+        cuts = [data.draw(st.integers(1, 3)) for _ in orders]
+        deliveries = [
+            [order[i::n] for i in range(n)]
+            for order, n in zip(orders, cuts, strict=True)
+        ]
+        first, second = (data_of(prepared, each) for each in deliveries)
+        assert first == second
+
+    check()
+
+
+def test_any_stream_of_a_lab_gives_one_data_set(prepared: Ledger):
+    check_any_stream(prepared, 100)
+
+
+@pytest.mark.slow  # with the 250 above more than ten thousand cases
+@pytest.mark.timeout(3600)
+def test_ten_thousand_streams_of_a_lab_give_one_data_set_each(prepared: Ledger):
+    check_any_stream(prepared, 10_000)
 
 
 def test_a_stream_backwards_gives_the_same_data_set_when_stored(

@@ -30,6 +30,11 @@ ALTERATIONS = {
     "a job's state": "UPDATE submission_states SET state = 'finished'",
     "a well's state": "DELETE FROM well_states WHERE well = 'a2'",
     "what counts": "DELETE FROM observation_slots",
+    "a row of the data set": "DELETE FROM dataset_rows",
+    "a row's origin": "UPDATE dataset_rows SET origin = 'virtual'",
+    "the protocol": "UPDATE protocols SET body = replace(body, '2500', '9500')",
+    "who opened it": "UPDATE campaigns SET opened_by = 'eve'",
+    "when it was opened": "UPDATE campaigns SET opened_at = '2020-01-01T00:00:00'",
     "a model card": "UPDATE model_cards SET body = replace(body, 'default', 'other')",
 }
 

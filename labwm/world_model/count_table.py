@@ -1,0 +1,82 @@
+"""Common counts of many pairs of molecules, gathered from one table.
+
+Shapes: `u` molecules of the table, `v` pairs of column and level, `q` molecules asked.
+
+Row `(column, level)` of the table holds `min(level, count)` of every molecule, so the
+sum of the rows of one molecule's own columns and counts is what it has in common with
+each molecule of the table. A row is read once per column that is not empty, whatever
+its count, and columns that the table's molecules do not have are not read at all.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+LEVELS: Final = 256
+"""Tokens per column: token `LEVELS * column + level`, levels from 0."""
+MAX_EXACT: Final = 2048
+"""Integers up to here are exact in half precision, and sums of them too."""
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """What `u` molecules have of every column and level.
+
+    Attributes:
+        vocabulary: Tokens met, sorted, length `v`.
+        common: Counts up to each token's level, `v x u`; half precision where exact.
+    """
+
+    vocabulary: Tensor
+    common: Tensor
+
+    def common_with(self, tokens: Tensor, offsets: Tensor) -> Tensor:
+        """Return how much each of `q` molecules has in common, `q x u`, exact.
+
+        Args:
+            tokens: Tokens of the molecules one after another, grouped by column, levels
+                ascending from 0.
+            offsets: Start of each molecule and the end of the last, `q + 1`.
+        """
+        rows, starts = self._rows_of(tokens, offsets)
+        return torch.nn.functional.embedding_bag(rows, self.common, starts, mode="sum")
+
+    def _rows_of(self, tokens: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        last = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+        last[:-1] = tokens.diff() != 1
+        last[offsets[1:] - 1] = True
+        place = torch.searchsorted(self.vocabulary, tokens, right=True) - 1
+        found = self.vocabulary[place.clamp_min(0)]
+        # A higher level than any molecule of the table has is its highest one.
+        same = (place >= 0) & (_column(found) == _column(tokens))
+        kept = last & same
+        ends = torch.cat([kept.new_zeros(1, dtype=torch.int64), kept.cumsum(0)])
+        return place[kept].int(), ends[offsets[:-1]].int()
+
+
+def count_table(tokens: Tensor, offsets: Tensor) -> CountTable:
+    """Build the table of molecules whose tokens follow one another; see `common_with`."""
+    sizes = offsets.diff()
+    vocabulary, position = torch.unique(tokens, return_inverse=True)
+    owner = torch.repeat_interleave(
+        torch.arange(len(sizes), device=tokens.device), sizes
+    )
+    largest = int(sizes.max()) if len(sizes) else 0
+    kind = torch.float16 if largest <= MAX_EXACT else torch.float32
+    table = torch.zeros(
+        len(vocabulary), len(sizes), dtype=kind, device=tokens.device
+    )
+    table[position, owner] = 1.0
+    level = vocabulary % LEVELS
+    # The token of a row without any environment has a column of its own.
+    level[vocabulary < 0] = 0
+    for depth in range(1, int(level.max()) + 1 if len(level) else 0):
+        rows = torch.nonzero(level == depth)[:, 0]
+        table[rows] += table[rows - 1]
+    return CountTable(vocabulary, table)
+
+
+def _column(tokens: Tensor) -> Tensor:
+    return torch.div(tokens, LEVELS, rounding_mode="floor")
