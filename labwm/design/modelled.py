@@ -137,13 +137,22 @@ def _choose_in(
     n_compared = max(N_COMPARED, 8 * n)
     while True:
         kept = ranked[:n_compared]
-        picks = _greedy(state, ready, group[kept], weight[kept], improvement, known, n)
+        picks = _greedy(
+            state,
+            ready,
+            group[kept],
+            (weight[kept], single[kept]),
+            improvement,
+            known,
+            n,
+        )
         left_out = single[ranked[n_compared]] if n_compared < len(group) else -np.inf
         # A candidate never adds more to a batch than it adds alone. So if the last
         # choice adds as much as the best that was left out, leaving out cost nothing.
         if picks.log_gain[-1] >= left_out:
             return Chosen(group[kept[list(picks.index)]], picks.log_gain)
-        n_compared *= 2
+        n_needed = int(np.sum(single > picks.log_gain[-1]))
+        n_compared = max(2 * n_compared, n_needed)
 
 
 def _log_weight(state: State, ready: Ready, questions: Questions) -> Floats:
@@ -159,12 +168,13 @@ def _greedy(  # noqa: PLR0913 - one step of `_choose_in`
     state: State,
     ready: Ready,
     rows: Rows,
-    weight: Floats,
+    weight_and_bound: tuple[Floats, Floats],
     improvement: Improvement,
     known: Floats,
     n: int,
 ) -> Picks:
     questions = state.pool.take(rows)
+    weight, bound = weight_and_bound
     n_pending = len(state.pending)
     if n_pending:
         questions = concatenate([questions, state.pending])
@@ -175,6 +185,7 @@ def _greedy(  # noqa: PLR0913 - one step of `_choose_in`
         known=known,
         log_weight=np.concatenate([weight, np.zeros(n_pending)]),
         is_pending=np.arange(len(questions)) >= len(rows),
+        bound=np.concatenate([bound, np.zeros(n_pending)]),
     )
     return greedy_batch(problem, n, seed=state.seed)
 
