@@ -48,7 +48,10 @@ _COMMANDS: Final = {
         _Command("import", "data:import_table", "Curate a table and keep it as zarr."),
     ),
     "bench": (
-        _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
+        _Command(
+            "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
+        ),
+        _Command("screen", "bench:screen", "How much of a pool's best is found?"),
         _Command("predict", "bench:predict", "How well do models predict new rows?"),
         _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
@@ -88,6 +91,7 @@ _COMMANDS: Final = {
     ),
 }
 _SINGLE: Final = (
+    _Command("screen", "screening:screen", "Screen a pool of molecules."),
     _Command("up", "servers:up", "Start Prefect, the deployments, API and pages."),
     _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
     _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),

@@ -4,16 +4,17 @@ A model in memory is a cache keyed by what it was made from, never state.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labwm.campaign.situation import Situation
 from labwm.errors import NotEnoughDataError
 from labwm.schema import Conditions, ModelCard, PredictedReadout, Protocol
+from labwm.schema.outlook import Outlook
 from labwm.space.questions import Observations, questions_from
 
 if TYPE_CHECKING:
-    from labwm.design.state import Batch
+    from labwm.design.state import Batch, State
     from labwm.world_model.contract import WorldModel
 
 _CACHED_MODELS = 4
@@ -49,6 +50,7 @@ class Plan:
     policy_version: str
     n_considered: int
     card: ModelCard | None
+    outlook: Outlook | None
 
 
 def require_policy(policy: str, protocol: Protocol) -> None:
@@ -81,23 +83,22 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
     from labwm.design.propose import propose
     from labwm.design.state import State
 
-    batch = propose(
-        State(
-            protocol=situation.protocol,
-            pool=situation.pool,
-            pool_sha256=situation.pool_sha256,
-            observed=situation.observed,
-            pending=questions_from(situation.protocol, situation.avoided),
-            n_left=situation.n_left,
-            n_initial=situation.n_initial,
-            round=situation.round,
-            seed=situation.round_seed,
-            recipe=situation.recipes["choose"],
-        ),
-        n=n,
-        policy=policy,
+    state = State(
+        protocol=situation.protocol,
+        pool=situation.pool,
+        pool_sha256=situation.pool_sha256,
+        observed=situation.observed,
+        pending=questions_from(situation.protocol, situation.avoided),
+        n_left=situation.n_left,
+        n_initial=situation.n_initial,
+        round=situation.round,
+        seed=situation.round_seed,
+        is_open=situation.has_open_space,
+        recipe=situation.recipes["choose"],
     )
-    rows = [situation.pool.row(choice.row) for choice in batch.choices]
+    batch = propose(state, n=n, policy=policy)
+    pool = situation.pool if batch.pool is None else batch.pool
+    rows = [pool.row(choice.row) for choice in batch.choices]
     model = _model_of(batch, situation)
     beliefs = _beliefs(model, situation, rows) if model else [None] * len(rows)
     return Plan(
@@ -115,7 +116,24 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
         policy_version=batch.policy_version,
         n_considered=batch.n_considered,
         card=model.card if model else None,
+        outlook=_outlook(state, batch, situation),
     )
+
+
+def _outlook(state: "State", batch: "Batch", situation: Situation) -> Outlook | None:
+    """Return what is left to gain; None while no model chooses."""
+    from labwm.design.candidates import candidates_of
+    from labwm.design.start import Ready
+    from labwm.design.stopping import outlook
+
+    if batch.model is None:
+        return None
+    if batch.pool is not None:
+        state = replace(state, pool=batch.pool)
+    candidates = candidates_of(state)
+    ready = Ready(candidates, batch.model, len(candidates.rows))
+    chosen = state.pool.take([choice.row for choice in batch.choices])
+    return outlook(state, ready, chosen, n_batch=situation.batch_size)
 
 
 def _told(model: "WorldModel", situation: Situation) -> "WorldModel":

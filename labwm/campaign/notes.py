@@ -38,6 +38,7 @@ def round_note(campaign_id: str) -> str:
     lines = [
         *_head(now),
         *_budget(now, situation, past),
+        *_outlook(now),
         *_best(now),
         *_plots(store, situation),
         *_calibration(scored),
@@ -86,6 +87,12 @@ def _budget(
         f"{situation.n_left} left{price}.",
         "",
     ]
+
+
+def _outlook(now: CampaignStatus) -> list[str]:
+    if now.outlook is None:
+        return []
+    return [f"**Before round {now.outlook.round}** {text(now.outlook.text())}", ""]
 
 
 def _plots(store: Books, situation: Situation) -> list[str]:

@@ -11,6 +11,7 @@ from labwm import settings
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, score
+from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InvalidInputError, StoreError, UnavailableError
 from labwm.schema import Measurement, Origin, ReportSummary
@@ -102,6 +103,7 @@ def record_of(store: Books, situation: Situation) -> "CampaignRecord":
                 )
             )
     table = _pool_table(store, situation)
+    left = last_outlook(store, campaign_id)
     return CampaignRecord(
         name=campaign_id,
         protocol=situation.protocol,
@@ -112,6 +114,7 @@ def record_of(store: Books, situation: Situation) -> "CampaignRecord":
         table=table.measurements,
         table_name=table.source,
         no_table=table.why_not,
+        outlook="" if left is None else left.text(),
     )
 
 

@@ -26,7 +26,9 @@ from labwm.schema import (
     Well,
     canonical_json,
 )
+from labwm.schema.outlook import Outlook
 from labwm.store import ApprovalState, Writer
+from labwm.store.chain import Json
 
 
 class Queued(BaseModel):
@@ -68,11 +70,28 @@ def propose_round(
                 "content_sha256": job.content_sha256,
                 "proposals": [proposal.id for proposal in proposals],
                 "needs_approval": needs_approval(situation),
+                **_stated_outlook(chosen),
             },
         )
     reached(Moment.DRAFTED)
+    if chosen is not None and chosen.outlook is not None:
+        say(chosen.outlook.text())
     policy = chosen.policy if chosen else "agents"
     return f"round {situation.round}: {len(proposals)} proposals by {policy}"
+
+
+def last_outlook(store: Books, campaign_id: str) -> Outlook | None:
+    """Return what was left to gain when the last round was proposed, if it was said."""
+    for event in reversed(store.ledger.events(campaign_id, kind="round.proposed")):
+        if (stated := event.body.get("outlook")) is not None:
+            return Outlook.model_validate(stated)
+    return None
+
+
+def _stated_outlook(chosen: modelling.Plan | None) -> dict[str, Json]:
+    if chosen is None or chosen.outlook is None:
+        return {}
+    return {"outlook": chosen.outlook.model_dump(mode="json")}
 
 
 def _plan(situation: Situation, *, n: int) -> modelling.Plan | None:

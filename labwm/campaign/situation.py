@@ -29,7 +29,10 @@ from labwm.space.questions import (
     observations_from,
     questions_from,
 )
+from labwm.space.space import is_finite
 
+POOL_LIMIT = 100_000
+"""Points of a space that a campaign draws; a smaller space is listed whole."""
 PREPARED = "campaign.prepared"
 """Kind of the event that holds what a campaign was opened with."""
 
@@ -80,6 +83,17 @@ class Situation:
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
         return _read_pool(self.books, self.protocol, self.opening)
+
+    @property
+    def has_open_space(self) -> bool:
+        """Is the pool a draw from a space that has more points?
+
+        Then a policy may propose points that the pool does not hold: only a table or
+        a list of candidates is closed.
+        """
+        if self.opening.table_object is not None:
+            return False
+        return not is_finite(self.protocol) or len(self.pool) >= POOL_LIMIT
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Mapping[str, str]]:

@@ -7,6 +7,7 @@ from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import settles_doubt
 from labwm.campaign.learning import calibration, is_failed, score
+from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
     Best,
@@ -43,6 +44,7 @@ def status(campaign_id: str) -> CampaignStatus:
             batch_info(store, past) for past in rounds_of(store, campaign_id)
         ),
         model=cards[-1][1] if cards else None,
+        outlook=last_outlook(store, campaign_id),
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
         frozen=frozen.why if (frozen := freeze_of(store, campaign_id)) else None,
     )

@@ -60,6 +60,7 @@ class CampaignRecord:
             what random search would have found is computed from it.
         table_name: Where the table comes from.
         no_table: Why there is none.
+        outlook: What was left to gain when the last round was proposed, as a sentence.
     """
 
     name: str
@@ -71,6 +72,7 @@ class CampaignRecord:
     table: Sequence[Measurement] | None = None
     table_name: str = ""
     no_table: str = ""
+    outlook: str = ""
 
     def __post_init__(self) -> None:
         if not any(experiment.measurements for experiment in self.experiments):

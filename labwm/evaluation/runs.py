@@ -28,11 +28,12 @@ class Runs:
         lookup: The table that answers.
         plan: Batch and budget.
         policies: Names, each once.
-        seeds: Campaigns per policy; their seeds are 0, 1, …
+        seeds: Campaigns per policy; their seeds follow `first_seed`.
         jobs: Processes; 1 stays in this one.
         side_python: Interpreter of planners of other packages; None for labwm's home.
         keep: Folder of kept campaigns: what lies there is not run again.
         spread: Runs campaigns elsewhere; `jobs` processes of this machine when None.
+        first_seed: Of the first campaign.
     """
 
     lookup: Lookup
@@ -43,11 +44,17 @@ class Runs:
     side_python: Path | None = None
     keep: Path | None = None
     spread: Spread | None = None
+    first_seed: int = 0
+
+    @property
+    def all_seeds(self) -> range:
+        """Seeds of a policy's campaigns."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 def traces_of(runs: Runs, progress: Progress | None) -> dict[str, list[Trace]]:
     """Return each policy's campaigns, by seed."""
-    wanted = [(p, seed) for p in runs.policies for seed in range(runs.seeds)]
+    wanted = [(p, seed) for p in runs.policies for seed in runs.all_seeds]
     files = _files(runs, wanted)
     done = {one: trace for one in wanted if (trace := _kept(files, one)) is not None}
     missing = [one for one in wanted if one not in done]
@@ -58,7 +65,7 @@ def traces_of(runs: Runs, progress: Progress | None) -> dict[str, list[Trace]]:
         if progress:
             progress(f"{policy}, seed {seed}", len(done), len(wanted))
     return {
-        policy: [done[policy, seed] for seed in range(runs.seeds)]
+        policy: [done[policy, seed] for seed in runs.all_seeds]
         for policy in runs.policies
     }
 

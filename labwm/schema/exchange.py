@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from labwm.schema.campaign import CampaignSpec, CampaignState, WaitsFor
 from labwm.schema.measurement import Conditions, Measurement
 from labwm.schema.model_card import ModelCard
+from labwm.schema.outlook import Outlook
 from labwm.schema.prediction import PredictedReadout
 from labwm.schema.proposal import Proposal, StoredPrediction
 from labwm.schema.record import Record, Sha256
@@ -246,6 +247,8 @@ class CampaignStatus(Record):
     calibration: tuple[CalibrationSoFar, ...]
     batches: tuple[BatchInfo, ...]
     model: ModelCard | None
+    outlook: Outlook | None = None
+    """What was left to gain when the last round was proposed; None without a model."""
     link: str
     frozen: str | None = None
     """Why nothing is sent until a person has looked; None if it goes on."""

@@ -218,6 +218,8 @@ def _show(found: CampaignStatus) -> None:
         )
     if found.frozen:
         out.print(f"Frozen until a person looks: {found.frozen}.", markup=False)
+    if found.outlook:
+        out.print(f"Before the last round: {found.outlook.text()}", markup=False)
     out.print(f"Page: {found.link}", markup=False)
 
 
