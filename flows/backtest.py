@@ -59,7 +59,7 @@ def backtest_policy(form: BacktestForm) -> State:
     ) -> "Iterator[tuple[str, int, Trace]]":
         parts = [wanted[i : i + PER_TASK] for i in range(0, len(wanted), PER_TASK)]
         jobs = [{"lookup": lookup, "plan": plan, "wanted": part} for part in parts]
-        for done in run_all(run_campaigns, runner, jobs):
+        for done in run_all(run_campaigns, runner, jobs, at_once=3 * form.workers):
             yield from done
 
     found = bench_optimize(

@@ -13,6 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.backtest import backtest_policy
 from flows.campaign import advance_all, run_campaign
 from flows.models import evaluate, retrain
+from flows.screen import screen
 
 # Runs missed while nothing was served would otherwise all start at once.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(
@@ -68,6 +69,18 @@ def deployments() -> tuple[RunnerDeployment, ...]:
             tags=["labwm", "models"],
             cron="0 2 * * *",
             concurrency_limit=ONE_AT_A_TIME,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        RunnerDeployment.from_flow(
+            screen,
+            name="screen",
+            description=(
+                "Screen a pool of molecules of any size with what a campaign has "
+                "taught, block by block, on threads, Dask or Ray. The artifacts hold "
+                "the short-list and what became of every row; a run that was cut off "
+                "goes on where it stopped."
+            ),
+            tags=["labwm", "models"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),
         RunnerDeployment.from_flow(

@@ -1,5 +1,6 @@
 """Task runners by name: what runs the parts of one flow at the same time."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,13 +36,29 @@ def task_runner(
 
 
 def run_all(
-    work: Task[..., Any], runner: TaskRunner[Any], parts: Iterable[dict[str, Any]]
+    work: Task[..., Any],
+    runner: TaskRunner[Any],
+    parts: Iterable[dict[str, Any]],
+    *,
+    at_once: int,
 ) -> Iterator[Any]:
-    """Submit a task once per part, and yield the results in the order of the parts."""
+    """Submit a task once per part, and yield the results in the order of the parts.
+
+    Args:
+        work: The task.
+        runner: What runs it.
+        parts: Arguments of each call; taken when their turn comes.
+        at_once: Parts that are submitted and not yet yielded, so that memory does not
+            grow with their number.
+    """
+    waiting: deque[Any] = deque()
     with runner as started:
-        futures = [started.submit(work, parameters=part) for part in parts]
-        for future in futures:
-            yield future.result()
+        for part in parts:
+            waiting.append(started.submit(work, parameters=part))
+            if len(waiting) >= at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _dask(workers: int, address: str | None) -> TaskRunner[Any]:

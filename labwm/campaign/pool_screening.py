@@ -1,6 +1,6 @@
 """Screen a pool of molecules with what a campaign or a table has taught."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,31 @@ from labwm.space.questions import (
 )
 
 if TYPE_CHECKING:
-    from labwm.design.screen import Screen
+    from labwm.data.pools import PoolBlock
+    from labwm.design.screen import BlockResult, Screen
 
 Progress = Callable[[int, int], None]
 """Called with the rows read and the rows of the pool."""
+
+
+@dataclass(frozen=True)
+class ScreenPart:
+    """One block of a screen, with all that a worker needs to know."""
+
+    screen: "Screen"
+    block: "PoolBlock"
+    folder: Path
+
+
+SpreadParts = Callable[[Iterator[ScreenPart]], "Iterator[BlockResult]"]
+"""Calls `work_part` on each part elsewhere; results in any order."""
+
+
+def work_part(part: ScreenPart) -> "BlockResult":
+    """Screen one block, unless an earlier run left its file."""
+    from labwm.design.screen_run import kept_or_screened
+
+    return kept_or_screened(part.screen, part.block, part.folder)
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ def screen_pool(
     folder: Path | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
+    spread: SpreadParts | None = None,
 ) -> ScreenAnswer:
     """Return a short-list of a pool; the same request goes on where it stopped.
 
@@ -48,6 +70,7 @@ def screen_pool(
             model and rules.
         jobs: Threads.
         progress: Told after each block.
+        spread: Works on parts elsewhere; `jobs` threads of this process when None.
 
     Raises:
         NotFoundError: If there is no such pool, campaign, table or protocol.
@@ -70,6 +93,7 @@ def screen_pool(
         where,
         jobs=jobs,
         progress=None if progress is None else lambda n: progress(n, n_rows),
+        spread=None if spread is None else lambda *all_: spread(_parts(*all_)),
     )
     return ScreenAnswer(
         request=request,
@@ -90,6 +114,13 @@ def screen_pool(
         is_exact=found.is_exact,
         model=screen.model.card,
     )
+
+
+def _parts(
+    screen: "Screen", blocks: "Iterable[PoolBlock]", folder: Path
+) -> Iterator[ScreenPart]:
+    for block in blocks:
+        yield ScreenPart(screen, block, folder)
 
 
 def _known(request: ScreenRequest) -> _Known:

@@ -22,6 +22,9 @@ from labwm.design.screen import (
 Progress = Callable[[int], None]
 """Called with the rows that were read so far."""
 
+Spread = Callable[[Screen, Iterable[PoolBlock], Path], Iterator[BlockResult]]
+"""Calls `kept_or_screened` on each block elsewhere; results in any order."""
+
 
 def run_screen(
     screen: Screen,
@@ -30,6 +33,7 @@ def run_screen(
     *,
     jobs: int = 1,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> ShortList:
     """Screen every block and choose the short-list; go on where an earlier run stopped.
 
@@ -43,13 +47,19 @@ def run_screen(
         folder: Of the blocks' files; made where it is absent.
         jobs: Threads.
         progress: Told after each block.
+        spread: Screens blocks elsewhere; `jobs` threads of this process when None.
 
     Raises:
         ExhaustedError: If no molecule passed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     merged = NOTHING
-    for result in _results(screen, blocks, folder, jobs):
+    results = (
+        _results(screen, blocks, folder, jobs)
+        if spread is None
+        else spread(screen, blocks, folder)
+    )
+    for result in results:
         merged = merge(merged, result, screen.n_kept)
         if progress:
             progress(merged.n_read)
@@ -61,19 +71,20 @@ def _results(
 ) -> Iterator[BlockResult]:
     if jobs == 1:
         for block in blocks:
-            yield _kept_or_screened(screen, block, folder)
+            yield kept_or_screened(screen, block, folder)
         return
     waiting: set[Future[BlockResult]] = set()
     with ThreadPoolExecutor(jobs) as pool:
         for block in blocks:
-            waiting.add(pool.submit(_kept_or_screened, screen, block, folder))
+            waiting.add(pool.submit(kept_or_screened, screen, block, folder))
             if len(waiting) > jobs:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (one.result() for one in done)
         yield from (one.result() for one in waiting)
 
 
-def _kept_or_screened(screen: Screen, block: PoolBlock, folder: Path) -> BlockResult:
+def kept_or_screened(screen: Screen, block: PoolBlock, folder: Path) -> BlockResult:
+    """Return what is left of a block, from its file where an earlier run left one."""
     path = folder / f"block-{block.index:06d}.json"
     if path.is_file():
         return _read(path)

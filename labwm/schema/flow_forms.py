@@ -22,6 +22,64 @@ class RetrainForm(Record):
     )
 
 
+class ScreenForm(Record):
+    """A pool of molecules, screened with what a campaign has taught."""
+
+    campaign: str = Field(
+        title="Campaign",
+        min_length=1,
+        description="Its measurements and its protocol are used",
+    )
+    pool: str = Field(
+        title="Pool of molecules",
+        min_length=1,
+        description="File of SMILES, CSV, TSV or Parquet that every worker can read",
+    )
+    column: str | None = Field(
+        default=None,
+        title="Column of the SMILES",
+        description="Found by its name when not given",
+    )
+    n: int = Field(
+        default=96,
+        title="Short-list [molecules]",
+        ge=1,
+        le=100_000,
+        description="Molecules that add most together",
+    )
+    alerts: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        title="Substructures that interfere with assays",
+        description="What happens to molecules that have one (PAINS)",
+    )
+    min_support: float = Field(
+        default=0.0,
+        title="Least support [share]",
+        ge=0,
+        le=1,
+        description="How close a molecule must be to what was measured, from 0 to 1",
+    )
+    runner: RunnerName = Field(
+        default="threads",
+        title="Task runner",
+        description="What screens blocks at the same time: threads of this process, "
+        "or a Dask or Ray cluster",
+    )
+    workers: int = Field(
+        default=2,
+        title="Workers [number]",
+        ge=1,
+        le=1024,
+        description="Of the threads, or of the local cluster that is started",
+    )
+    address: str | None = Field(
+        default=None,
+        title="Address of a cluster",
+        description="Of a Dask or Ray cluster that runs already; a local one is "
+        "started when not given",
+    )
+
+
 class BacktestForm(Record):
     """A policy on a table that is known in full, against random choices."""
 

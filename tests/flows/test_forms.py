@@ -12,11 +12,12 @@ from prefect.deployments.runner import RunnerDeployment
 from flows.backtest import backtest_policy
 from flows.campaign import run_campaign
 from flows.models import retrain
+from flows.screen import screen
 from flows.serve import deployments
 from labwm.design.propose import POLICIES
 from labwm.schema import CampaignSpec
 from labwm.schema.campaign import PolicyName
-from labwm.schema.flow_forms import BacktestForm, RetrainForm
+from labwm.schema.flow_forms import BacktestForm, RetrainForm, ScreenForm
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -25,12 +26,14 @@ FILLED_IN = {
     "campaign": {"name": "by-hand", "protocol": "direct_arylation"},
     "backtest": {"data": "direct_arylation"},
     "retrain": {},
+    "screen": {"campaign": "dyes", "pool": "pool.smi"},
 }
 """What a person must type, by deployment: fields without a default."""
 FORMS = [
     pytest.param("campaign", run_campaign, "spec", CampaignSpec, id="campaign"),
     pytest.param("backtest", backtest_policy, "form", BacktestForm, id="backtest"),
     pytest.param("retrain", retrain, "form", RetrainForm, id="retrain"),
+    pytest.param("screen", screen, "form", ScreenForm, id="screen"),
 ]
 WITHOUT_UNIT = {"seed"}
 SIMPLE = {"string", "integer", "number", "boolean"}

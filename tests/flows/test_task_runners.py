@@ -7,11 +7,16 @@ import sys
 import pytest
 
 from flows.backtest import backtest_policy
+from flows.screen import screen
 from flows.task_runners import task_runner
+from labwm import campaign, settings
+from labwm.campaign.pool_screening import screen_pool
 from labwm.errors import InvalidInputError, UnavailableError
 from labwm.evaluation.backtest import Plan
 from labwm.evaluation.optimize import OptimizeSettings, bench_optimize
-from labwm.schema.flow_forms import BacktestForm
+from labwm.schema import CampaignSpec
+from labwm.schema.flow_forms import BacktestForm, ScreenForm
+from labwm.schema.screening import ScreenRequest
 from tests.conftest import skip_or_fail
 from tests.flows.test_flows import artifacts
 
@@ -52,6 +57,14 @@ def in_one_process(form: BacktestForm) -> list[dict[str, object]]:
     ]
 
 
+DYES = """
+name: dyes
+version: 1
+parameters: [{name: dye, kind: molecule, smiles_column: smiles}]
+readouts: [{name: signal}]
+objectives: [{readout: signal, goal: maximise}]
+lab: {adapter: replay, batch_size: 6}
+"""
 MEASURED_ANEW = {"seconds_per_recommendation", "peak_mb"}
 
 
@@ -77,6 +90,46 @@ def test_a_local_dask_cluster_gives_what_one_process_gives(form: BacktestForm):
         skip_or_fail("labwm[dask] is not installed")
     on_dask = form.model_copy(update={"runner": "dask"})
     assert shown(on_dask) == in_one_process(form)
+
+
+@pytest.fixture
+def dyes(tmp_path) -> ScreenForm:
+    """A campaign on molecules that measured its table, and a pool of two blocks."""
+    (tmp_path / "dyes.yaml").write_text(DYES)
+    known = ["C" * n + tail for n in range(1, 5) for tail in ("O", "N", "C(=O)O")]
+    rows = [f"{smiles},{len(smiles)}" for smiles in known]
+    (tmp_path / "dyes.csv").write_text("\n".join(["smiles,signal", *rows, ""]))
+    pool = [f"{'C' * n}{tail}" for n in range(1, 26) for tail in ("F", "S", "C#N")]
+    pool = [smiles for smiles in pool for _ in range(30)]
+    (tmp_path / "pool.smi").write_text("\n".join([*pool, "not-a-molecule", ""]))
+    campaign.open_campaign(
+        CampaignSpec(
+            name="dyes",
+            protocol=str(tmp_path / "dyes.yaml"),
+            data=str(tmp_path / "dyes.csv"),
+            policy="random",
+            budget=12,
+        )
+    )
+    while campaign.advance("dyes").is_moving:
+        pass
+    return ScreenForm(campaign="dyes", pool=str(tmp_path / "pool.smi"), n=4)
+
+
+def screened(form: ScreenForm) -> list[dict[str, object]]:
+    state = screen(form, return_state=True)
+    assert (state.name, state.message) == ("Done", "4 of 2251 molecules listed")
+    (latest, *_) = artifacts("screen-dyes")
+    return json.loads(str(latest.data))
+
+
+def test_a_pool_screened_by_threads_gives_what_one_process_gives(dyes: ScreenForm):
+    request = ScreenRequest(pool=dyes.pool, campaign_id="dyes", n=4)
+    alone = screen_pool(request, folder=settings.home() / "alone")
+    assert screened(dyes) == [one.model_dump(mode="json") for one in alone.listed]
+    (counts,) = artifacts("screen-dyes-counts")
+    assert "| unreadable | 1 |" in str(counts.data)
+    assert "2251 rows" in str(counts.data)
 
 
 def test_threads_have_no_address():
