@@ -63,6 +63,9 @@ _COMMANDS: Final = {
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
         _Command("unfreeze", "decisions:unfreeze", "Let a frozen campaign go on."),
+        _Command("trim", "spending:trim", "Leave some out and approve the rest."),
+        _Command("budget", "spending:budget", "Raise the budget, as a person."),
+        _Command("supply", "spending:supply", "Say that more of a stock came in."),
         _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
@@ -71,6 +74,7 @@ _COMMANDS: Final = {
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
+        _Command("install", "labs:install", "Make a side interpreter for a program."),
     ),
     "model": (
         _Command("list", "models:list_all", "List the recipes of campaigns' models."),

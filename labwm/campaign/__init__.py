@@ -18,7 +18,7 @@ from labwm.campaign.database import (
     upgrade_database,
     verify_database,
 )
-from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.dispatch import check_lab, install_lab, list_labs, work_lab
 from labwm.campaign.doorbell import ring
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
@@ -31,6 +31,7 @@ from labwm.campaign.protocols import protocol_of
 from labwm.campaign.recipes import RECIPES, Champion, Use, champions, promote, roll_back
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
+from labwm.campaign.spending import raise_budget, supply
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "doctor",
     "downgrade_database",
     "drawing",
+    "install_lab",
     "is_due_for_review",
     "list_campaigns",
     "list_keys",
@@ -63,6 +65,7 @@ __all__ = [
     "promote",
     "propose",
     "protocol_of",
+    "raise_budget",
     "report",
     "review",
     "revoke_key",
@@ -73,6 +76,7 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "supply",
     "take_notice",
     "unfreeze",
     "upgrade_database",

@@ -71,6 +71,8 @@ def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> O
     if frozen := alarms.watch(store, lease, situation):
         return f"frozen until a person looks: {frozen.why}", WaitsFor.PERSON, True
     did = rounds.propose_round(store, lease, situation, queued, say=say)
+    if did is None and (short := rounds.short_of(situation, queued)):
+        return short, WaitsFor.PERSON, True
     if did is None:
         return _finish(store, lease, "every candidate was tried")
     return did, WaitsFor.NOTHING, False
@@ -145,7 +147,7 @@ def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) 
         waits_for=waits_for,
         round=situation.round,
         n_measured=len({m.proposal_id for m in situation.measurements}),
-        budget=situation.spec.budget,
+        budget=situation.budget,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
     )
 

@@ -98,7 +98,7 @@ def _decide(
     json: Json,
 ) -> int:
     principal = this_person()
-    batch = _waiting(name, digest)
+    batch = waiting_batch(name, digest)
     _show(batch)
     if digest is None and not _agrees(decision, name, batch):
         out.print("Nothing was decided.")
@@ -119,7 +119,8 @@ def _decide(
     return 0
 
 
-def _waiting(name: str, digest: str | None) -> BatchInfo:
+def waiting_batch(name: str, digest: str | None) -> BatchInfo:
+    """Return the batch that waits for a decision, or the one with this digest."""
     waiting = [b for b in campaign.status(name).batches if b.approval == "awaiting"]
     if not waiting:
         raise ConflictError(
@@ -151,6 +152,13 @@ def _show(batch: BatchInfo) -> None:
             for i, p in enumerate(batch.proposals)
         ],
     )
+    for why in batch.asks:
+        out.print(f"asks because {why}", markup=False)
+    for gate in batch.gates:
+        passed = "passed" if gate.passed else "HOLDS"
+        out.print(f"{gate.gate}: {passed}: {gate.why}", markup=False)
+    if batch.cost:
+        out.print(f"costs {batch.cost:g} {batch.currency or ''}", markup=False)
     out.print(f"digest {batch.content_sha256}", markup=False)
 
 
