@@ -32,8 +32,8 @@ AGENT = Principal(name="bot", kind=PrincipalKind.AGENT, scopes=(Scope.READ,))
 def rough(tmp_path: Path) -> CampaignSpec:
     """Random choices on a table that `default` learns better than `explore`."""
     rng = np.random.default_rng(2)
-    x = rng.uniform(size=(72, 2))
-    y = np.sin(14 * x[:, 0]) + np.sin(11 * x[:, 1]) + rng.normal(0, 0.1, 72)
+    x = rng.uniform(size=(96, 2))
+    y = np.sin(14 * x[:, 0]) + np.sin(11 * x[:, 1]) + rng.normal(0, 0.1, 96)
     rows = [f"{a:.4f},{b:.4f},{v:.4f}" for (a, b), v in zip(x, y, strict=True)]
     (tmp_path / "rough.yaml").write_text(PROTOCOL)
     (tmp_path / "rough.csv").write_text("\n".join(["a,b,y", *rows]) + "\n")
@@ -42,7 +42,7 @@ def rough(tmp_path: Path) -> CampaignSpec:
         protocol=str(tmp_path / "rough.yaml"),
         data=str(tmp_path / "rough.csv"),
         policy="random",
-        budget=72,
+        budget=96,
         seed=3,
     )
 
