@@ -8,6 +8,7 @@ the concentration that they refer to.
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -166,3 +167,55 @@ def _with_powers(text: str) -> str:
 
 def _plain(canonical: str) -> str:
     return canonical.replace("^", "**")
+
+
+def split_quantity(text: str) -> tuple[float, str]:
+    """Split a quantity into its number and its unit.
+
+    >>> split_quantity("0.2 mL")
+    (0.2, 'mL')
+
+    Raises:
+        UnitError: If it is not a number and a known unit.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(\S.*?)\s*", text)
+    if not match:
+        raise UnitError(
+            "A quantity is a number and a unit, such as 0.2 mL; got "
+            f"{text!r}. Write it so."
+        )
+    return float(match[1]), check_unit(match[2])
+
+
+def product(
+    times: Sequence[tuple[float, str]],
+    target: str,
+    *,
+    over: Sequence[tuple[float, str]] = (),
+) -> float:
+    """Multiply quantities, divide by others, and return the number in a unit.
+
+    >>> product([(50, "umol/L"), (0.2, "mL")], "uL", over=[(10, "mmol/L")])
+    1.0
+
+    Raises:
+        UnitError: If the result is of another dimension than `target`.
+    """
+    import pint
+
+    registry = _registry()
+    whole, result = 1.0, registry.Quantity(1.0, "dimensionless")
+    for number, unit in times:
+        whole *= number
+        result = result * registry.Quantity(1.0, _plain(check_unit(unit)))
+    for number, unit in over:
+        whole /= number
+        result = result / registry.Quantity(1.0, _plain(check_unit(unit)))
+    try:
+        factor = float(np.asarray(result.to(_plain(check_unit(target))).magnitude))
+    except pint.errors.PintError as error:
+        raise UnitError(
+            f"What is multiplied has the unit of the result; got {result.units:~C} for "
+            f"{target!r}. Correct one of the units."
+        ) from error
+    return round(whole * factor, 12)

@@ -52,7 +52,10 @@ _COMMANDS: Final = {
             "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
         ),
         _Command("screen", "bench:screen", "How much of a pool's best is found?"),
-        _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("predict", "bench_models:predict", "How well do models predict rows?"),
+        _Command(
+            "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (
@@ -62,6 +65,9 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("trim", "spending:trim", "Leave some out and approve the rest."),
+        _Command("budget", "spending:budget", "Raise the budget, as a person."),
+        _Command("supply", "spending:supply", "Say that more of a stock came in."),
         _Command("settle", "decisions:settle", "Say what became of a job in doubt."),
         _Command("report", "campaigns:report", "Write the report: figures and a page."),
     ),
@@ -70,6 +76,7 @@ _COMMANDS: Final = {
         _Command("check", "labs:check", "Check that a lab can work here."),
         _Command("work", "labs:work", "Run the jobs that wait in a lab's folder."),
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
+        _Command("install", "labs:install", "Make a side interpreter for a program."),
     ),
     "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
     "key": (

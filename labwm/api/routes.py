@@ -14,6 +14,7 @@ from labwm.errors import suggest as nearest
 from labwm.schema import (
     ApprovalRequest,
     BatchInfo,
+    BudgetRequest,
     CampaignSpec,
     CampaignStatus,
     CampaignSummary,
@@ -31,6 +32,7 @@ from labwm.schema import (
     SubmitRequest,
     SuggestAnswer,
     SuggestRequest,
+    SupplyRequest,
 )
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `labwm key create`")
@@ -139,8 +141,22 @@ def submit(
 
 @routes.post("/approvals")
 def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
-    """Approve or reject exactly the batch with this digest; agents may not."""
+    """Approve, trim or reject exactly the batch with this digest; agents may not."""
     return campaign.decide(request, principal=principal)
+
+
+@routes.post("/budgets")
+def raise_budget(request: BudgetRequest, principal: Caller) -> CampaignStatus:
+    """Raise a campaign's budget, which opens one that was done again; by a person."""
+    return campaign.raise_budget(request, principal=principal)
+
+
+@routes.post("/supplies")
+def supply(
+    request: SupplyRequest, principal: Caller, idempotency_key: IdempotencyKey = None
+) -> CampaignStatus:
+    """Say that more of a stock is there; by a person."""
+    return campaign.supply(request, principal=principal)
 
 
 def _refuse_paths(spec: CampaignSpec) -> None:

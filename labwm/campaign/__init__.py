@@ -17,7 +17,7 @@ from labwm.campaign.database import (
     upgrade_database,
     verify_database,
 )
-from labwm.campaign.dispatch import check_lab, list_labs, work_lab
+from labwm.campaign.dispatch import check_lab, install_lab, list_labs, work_lab
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
 from labwm.campaign.notes import round_note
@@ -27,6 +27,7 @@ from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, review, review_note
+from labwm.campaign.spending import raise_budget, supply
 from labwm.campaign.status import list_campaigns, measurements, status
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "doctor",
     "downgrade_database",
     "drawing",
+    "install_lab",
     "list_campaigns",
     "list_keys",
     "list_labs",
@@ -52,6 +54,7 @@ __all__ = [
     "predict",
     "propose",
     "protocol_of",
+    "raise_budget",
     "report",
     "review",
     "review_note",
@@ -61,6 +64,7 @@ __all__ = [
     "status",
     "submit",
     "suggest",
+    "supply",
     "take_notice",
     "upgrade_database",
     "verify_database",

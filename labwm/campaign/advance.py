@@ -69,6 +69,8 @@ def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> O
     if situation.n_left == 0:
         return _finish(store, lease, "the budget is spent")
     did = rounds.propose_round(store, lease, situation, queued, say=say)
+    if did is None and (short := rounds.short_of(situation, queued)):
+        return short, WaitsFor.PERSON, True
     if did is None:
         return _finish(store, lease, "every candidate was tried")
     return did, WaitsFor.NOTHING, False
@@ -143,7 +145,7 @@ def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) 
         waits_for=waits_for,
         round=situation.round,
         n_measured=len({m.proposal_id for m in situation.measurements}),
-        budget=situation.spec.budget,
+        budget=situation.budget,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
     )
 

@@ -1,5 +1,6 @@
 """A round's batch with its approval, its job, and whether the round is over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.books import Books
@@ -82,15 +83,33 @@ class Round:
     @property
     def proposal_ids(self) -> tuple[str, ...]:
         """Proposals in the batch, in order."""
-        return tuple(dict.fromkeys(well.proposal_id for well in self.job.wells))
+        named = (well.proposal_id for well in self.job.wells)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
     def counts_as_spent(self) -> bool:
-        """Does it take from the budget? Rejected and refused batches do not."""
+        """Does it take from the budget?
+
+        Rejected and voided batches do not, nor do jobs that failed or were cancelled
+        before they gave any result.
+        """
         if self.approval in {"rejected", "expired"}:
             return False
-        is_sent_again = self.is_lost and not self.is_closed
-        return is_sent_again or self.submission not in {"failed", "cancelled"}
+        if self.sent is None or self.submission not in {"failed", "cancelled"}:
+            return True
+        if self.is_lost and not self.is_closed:
+            return True  # it is sent again
+        return not self.sent.detail.get("refunded", True)
+
+
+def control_wells(rounds: Sequence[Round]) -> set[tuple[str, str]]:
+    """Return job and name of every well of a control: no model learns from those."""
+    return {
+        (past.job.submission_key, well.name)
+        for past in rounds
+        for well in past.job.wells
+        if well.control is not None
+    }
 
 
 def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:

@@ -15,19 +15,24 @@ from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.moments import Moment, reached
-from labwm.campaign.results import keep_unplanned, refuse_foreign_origin
+from labwm.campaign.results import (
+    keep_unplanned,
+    measurements_of,
+    refuse_foreign_origin,
+    unsaid,
+)
 from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
+from labwm.labs.side import install_side
 from labwm.labs.spool import CAPABILITIES, SpoolLab
 from labwm.schema import (
     Capabilities,
     Conditions,
     Job,
     JobState,
-    Measurement,
     Origin,
     Protocol,
     Well,
@@ -247,8 +252,8 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
         status = lab.status(key)
     # After the state: what a job that has ended gave is there.
     state, n_came = status.state, _take_in(books, lease, lab, job)
-    if state in _ENDED and n_came < status.n_done:
-        say(f"round {job.round}: {n_came} of {status.n_done} results came")
+    if state in _ENDED and n_came < (n_told := min(status.n_done, len(job.wells))):
+        say(f"round {job.round}: results of {n_came} of {n_told} wells came")
         state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
     if state in _ENDED:
         with lease.write(books) as w:
@@ -285,40 +290,17 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
 
 
 def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
-    """Store what is new, raw bytes first; return of how many wells results came."""
-    wells = {well.name: well for well in job.wells}
+    """Store what is new, raw bytes first; return of how many wells some came."""
     results = lab.collect(job.submission_key, keep=books.objects.put)
     reached(Moment.COLLECTED)
     refuse_foreign_origin(lab.name, lab.origin, results)
-    measurements = [
-        Measurement(
-            conditions=wells[result.well].conditions,
-            readouts=result.readouts,
-            origin=lab.origin,
-            replicate=wells[result.well].replicate,
-            revision=result.revision,
-            job_key=job.submission_key,
-            well=result.well,
-            proposal_id=wells[result.well].proposal_id,
-            measured_at=result.measured_at,
-            duration=result.duration,
-            raw_sha256=result.raw_sha256,
-        )
-        for result in results
-        if result.well in wells
-    ]
-    known = {_said(m) for m in books.ledger.measurements_of_job(job.submission_key)}
-    new = [m for m in measurements if _said(m) not in known]
+    measurements = measurements_of(job, lab.origin, results)
+    known = books.ledger.measurements_of_job(job.submission_key)
     with lease.write(books) as w:
-        w.add_observations(new)
-        keep_unplanned(w, [result for result in results if result.well not in wells])
+        w.add_observations(unsaid(measurements, known))
+        keep_unplanned(w, job, results)
         reached(Moment.TAKING_IN)
-    return len({m.well for m in measurements})
-
-
-def _said(measurement: Measurement) -> str:
-    """Return what a result says; in other bytes it is the same result."""
-    return measurement.model_copy(update={"raw_sha256": None}).digest()
+    return len({result.well for result in results})
 
 
 def _show(result: WellResult) -> str:
@@ -377,6 +359,17 @@ def check_lab(name: str) -> tuple[str, ...]:
         for claim, value in can.model_dump().items()
     ]
     return (f"{name}: {origin.value} results", *claims)
+
+
+def install_lab(name: str) -> tuple[str, ...]:
+    """Make the environment of a program that cannot live beside labwm.
+
+    Raises:
+        NotFoundError: If no environment has this name.
+        LeaseHeldError: If somebody else makes it now.
+        UnavailableError: If pip cannot install what it needs.
+    """
+    return (f"{name}: {install_side(name)}",)
 
 
 def work_lab(name: str, *, say: Say | None = None) -> int:

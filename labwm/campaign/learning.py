@@ -23,7 +23,7 @@ from labwm.schema import (
 from labwm.store.chain import Json
 
 Outcome = tuple[str, WaitsFor, bool]
-_ROUND = re.compile(r"-r(\d+)(?:-a\d+)?$")
+_ROUND = re.compile(r"-r(\d+)(?:-[ab]\d+)*$")
 
 
 @dataclass(frozen=True)

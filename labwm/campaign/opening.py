@@ -28,6 +28,7 @@ from labwm.schema import (
 from labwm.space.candidates import candidates
 from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
+from labwm.space.stocks import check_levels
 
 Labels = dict[str, dict[str, str]]
 
@@ -57,6 +58,7 @@ def open_campaign(spec: CampaignSpec, *, principal: Principal = LOCAL_PERSON) ->
     if _is_open(held, spec):
         return spec.name
     material = _gather(spec)
+    check_levels(material.protocol, material.labels)
     lab = material.protocol.lab.adapter if spec.lab == "protocol" else spec.lab
     opening = Opening(
         spec=spec,

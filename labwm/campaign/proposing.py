@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.access import require
-from labwm.campaign.approval import needs_approval
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.gates import reasons_to_ask
+from labwm.campaign.inventory import first_that_fit
 from labwm.campaign.modelling import Belief
 from labwm.campaign.rounds import (
     believe_if_possible,
@@ -116,6 +117,7 @@ def _queue(store: Books, request: SubmitRequest) -> SubmitAnswer:
         )
     queued = {p.id for p in queued_proposals(store, situation)}
     _refuse_unready(store, request, queued)
+    _refuse_short(store, situation, request, queued)
     n_left = situation.n_left - len(queued) - len(request.proposal_ids)
     if n_left < 0:
         raise ConflictError(
@@ -126,7 +128,7 @@ def _queue(store: Books, request: SubmitRequest) -> SubmitAnswer:
     return SubmitAnswer(
         queued=request.proposal_ids,
         n_left=n_left,
-        needs_approval=needs_approval(situation),
+        needs_approval=bool(_reasons(store, situation, request)),
     )
 
 
@@ -290,6 +292,28 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
                 f"A proposal is submitted once; {proposal_id!r} was before. Look at "
                 "the campaign's status."
             )
+
+
+def _reasons(
+    store: Books, situation: Situation, request: SubmitRequest
+) -> tuple[str, ...]:
+    wanted = set(request.proposal_ids)
+    known = store.ledger.proposals(situation.campaign_id)
+    asked = [proposal for proposal in known if proposal.id in wanted]
+    return reasons_to_ask(situation, [p.candidate.conditions for p in asked])
+
+
+def _refuse_short(
+    store: Books, situation: Situation, request: SubmitRequest, queued: set[str]
+) -> None:
+    known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
+    before = [known[name].candidate.conditions for name in sorted(queued)]
+    rows = [known[name].candidate.conditions for name in request.proposal_ids]
+    if short := first_that_fit(situation, rows, before=before)[1]:
+        raise ConflictError(
+            f"Stocks allow what is there; {'; '.join(short)}. Submit others, or have a "
+            "person supply more."
+        )
 
 
 def _verdicts(store: Books, campaign_id: str) -> dict[str, ScreenedProposal]:

@@ -1,5 +1,6 @@
 """Tell a campaign as a report, and draw what it is about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import numpy as np
 
 import labwm
 from labwm import settings
-from labwm.campaign.batches import rounds_of
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, score
 from labwm.campaign.rounds import last_outlook
@@ -18,6 +19,7 @@ from labwm.schema import Measurement, Origin, ReportSummary
 
 if TYPE_CHECKING:
     from labwm.evaluation.campaign_record import CampaignRecord
+    from labwm.evaluation.plate_tables import ReportedPlate
 
 
 def report(campaign_id: str, folder: Path) -> ReportSummary:
@@ -82,7 +84,10 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
     for measurement in situation.measurements:
         results.setdefault(measurement.proposal_id or "", []).append(measurement)
     experiments: list[ReportedExperiment] = []
-    for past in rounds_of(store, campaign_id):
+    past_rounds = rounds_of(store, campaign_id)
+    for past in past_rounds:
+        if past.approval == "expired":
+            continue  # nothing of it was sent; what stayed is in another batch
         for name in past.proposal_ids:
             proposal = proposals[name]
             stated = predictions.get(proposal.prediction_id or "")
@@ -103,14 +108,31 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
         name=campaign_id,
         protocol=situation.protocol,
         experiments=tuple(experiments),
-        budget=situation.spec.budget,
+        budget=situation.budget,
         asked=_asked(situation),
         provenance=_provenance(store, situation),
         table=table.measurements,
         table_name=table.source,
         no_table=table.why_not,
         outlook="" if left is None else left.text(),
+        plates=_plates(store, past_rounds),
     )
+
+
+def _plates(store: Books, rounds: Sequence[Round]) -> "list[ReportedPlate]":
+    from labwm.evaluation.plate_tables import ReportedPlate
+
+    results: dict[str, dict[str, Measurement]] = {}
+    sent = [one for one in rounds if one.job.plate is not None and one.sent is not None]
+    for measurement in (
+        store.ledger.measurements(sent[0].job.campaign_id) if sent else ()
+    ):
+        by_well = results.setdefault(measurement.job_key or "", {})
+        by_well[measurement.well or ""] = measurement
+    return [
+        ReportedPlate(one.job.round, one.job, results.get(one.job.submission_key, {}))
+        for one in sent
+    ]
 
 
 @dataclass(frozen=True)

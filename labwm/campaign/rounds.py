@@ -1,6 +1,5 @@
 """Propose a round: what agents queued first, then what the policy chooses."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,9 +7,11 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from labwm.campaign import modelling
-from labwm.campaign.approval import needs_approval
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
+from labwm.campaign.drafting import draft_job, first_key, put_up
+from labwm.campaign.gates import shares_hard_factors
+from labwm.campaign.inventory import first_that_fit, possible
 from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
 from labwm.campaign.moments import Moment, reached
@@ -19,16 +20,17 @@ from labwm.errors import ExhaustedError, NotEnoughDataError
 from labwm.schema import (
     Candidate,
     Conditions,
-    Job,
     ModelCard,
     Proposal,
     StoredPrediction,
-    Well,
-    canonical_json,
 )
 from labwm.schema.outlook import Outlook
-from labwm.store import ApprovalState, Writer
-from labwm.store.chain import Json
+from labwm.store import Writer
+
+OUTLOOK = "round.outlook"
+"""Kind of the event that states what was left to gain before a round."""
+SHOWN = 1000
+"""Candidates that are looked at to say what is lacking."""
 
 
 class Queued(BaseModel):
@@ -49,58 +51,85 @@ def propose_round(
 
     Proposals that agents submitted come first; the policy fills the rest.
     """
-    taken = list(queued)[: situation.batch_size]
+    taken = _fitting(situation, queued)
     n_free = situation.batch_size - len(taken)
     say(f"round {situation.round}: choosing {n_free} experiments")
     asked = [proposal.candidate.conditions for proposal in taken]
-    chosen = _plan(replace(situation, avoided=situation.avoided + asked), n=n_free)
+    chosen, why = _plan(situation, asked, n=n_free)
     if not taken and (chosen is None or not chosen.choices):
         return None
     with lease.write(store) as w:
         proposals = taken + _store_plan(w, situation, chosen)
-        job = _job(situation, proposals)
-        proposer = proposals[0].proposer
-        w.add_batch(job.submission_key, job, proposer=proposer)
-        w.move_approval(job.submission_key, ApprovalState.AWAITING)
-        w.event(
-            "round.proposed",
-            {
-                "round": situation.round,
-                "submission_key": job.submission_key,
-                "content_sha256": job.content_sha256,
-                "proposals": [proposal.id for proposal in proposals],
-                "needs_approval": needs_approval(situation),
-                **_stated_outlook(chosen),
-            },
-        )
+        job = draft_job(situation, proposals, key=first_key(situation))
+        put_up(w, situation, job, proposals)
+        if chosen is not None and chosen.outlook is not None:
+            w.event(OUTLOOK, chosen.outlook.model_dump(mode="json"))
     reached(Moment.DRAFTED)
     if chosen is not None and chosen.outlook is not None:
         say(chosen.outlook.text())
     policy = chosen.policy if chosen else "agents"
-    return f"round {situation.round}: {len(proposals)} proposals by {policy}"
+    did = f"round {situation.round}: {len(proposals)} proposals by {policy}"
+    return "; ".join([did, *(f"left out, {reason}" for reason in why)])
 
 
 def last_outlook(store: Books, campaign_id: str) -> Outlook | None:
     """Return what was left to gain when the last round was proposed, if it was said."""
-    for event in reversed(store.ledger.events(campaign_id, kind="round.proposed")):
-        if (stated := event.body.get("outlook")) is not None:
-            return Outlook.model_validate(stated)
-    return None
+    stated = store.ledger.events(campaign_id, kind=OUTLOOK)
+    return Outlook.model_validate(stated[-1].body) if stated else None
 
 
-def _stated_outlook(chosen: modelling.Plan | None) -> dict[str, Json]:
-    if chosen is None or chosen.outlook is None:
-        return {}
-    return {"outlook": chosen.outlook.model_dump(mode="json")}
+def short_of(situation: Situation, queued: Sequence[Proposal]) -> str | None:
+    """Say what stocks are lacking where nothing could be proposed; None if none is."""
+    rows = possible(situation)
+    waiting = [proposal.candidate.conditions for proposal in queued]
+    if rows is None and not waiting:
+        return None
+    pool = [situation.pool.row(i) for i in range(min(len(situation.pool), SHOWN))]
+    _, why = first_that_fit(situation, [*waiting, *pool], before=[])
+    if not why:
+        return None
+    return (
+        f"out of stock: {why[0]}. Say what came in with `labwm campaign supply "
+        f"{situation.campaign_id}`"
+    )
 
 
-def _plan(situation: Situation, *, n: int) -> modelling.Plan | None:
+def _fitting(situation: Situation, queued: Sequence[Proposal]) -> list[Proposal]:
+    """Choose what was queued and fits one batch, the first first; the rest waits."""
+    rows = [proposal.candidate.conditions for proposal in queued]
+    together = [
+        i
+        for i, row in enumerate(rows)
+        if shares_hard_factors(situation.protocol, rows[0], row)
+    ][: situation.batch_size]
+    fit, _ = first_that_fit(situation, [rows[i] for i in together], before=[])
+    return [queued[together[i]] for i in fit]
+
+
+def _plan(
+    situation: Situation, asked: list[Conditions], *, n: int
+) -> tuple[modelling.Plan | None, list[str]]:
+    """Ask the policy for what fits beside `asked`; and why something was left out."""
     if n == 0:
-        return None
+        return None, []
+    rows = possible(situation)
+    allowed = None if rows is None else tuple(int(row) for row in rows)
+    if allowed == ():
+        return None, []
+    told = replace(situation, avoided=situation.avoided + asked, allowed=allowed)
     try:
-        return modelling.plan(situation, n=n, policy=situation.spec.policy)
+        plan = modelling.plan(told, n=n, policy=situation.spec.policy)
     except ExhaustedError:
-        return None
+        return None, []
+    choices = [
+        choice
+        for choice in plan.choices
+        if not asked
+        or shares_hard_factors(situation.protocol, asked[0], choice.conditions)
+    ]
+    conditions = [choice.conditions for choice in choices]
+    fit, why = first_that_fit(situation, conditions, before=asked)
+    return replace(plan, choices=tuple(choices[i] for i in fit)), why
 
 
 def _store_plan(
@@ -168,6 +197,7 @@ def stored_prediction(
         conditions=conditions,
         readouts=belief.readouts,
         support=belief.support,
+        success=belief.success,
         model_sha256=model_sha256,
         data_sha256=situation.data_sha256,
         made_at=datetime.now(UTC),
@@ -197,31 +227,3 @@ def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
     ]
     known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
     return [known[proposal_id] for proposal_id in dict.fromkeys(wanted)]
-
-
-def _job(situation: Situation, proposals: Sequence[Proposal]) -> Job:
-    opening = situation.opening
-    replicates = max(readout.replicates for readout in situation.protocol.readouts)
-    # Conditions that were measured before go on with the next replicate number: the
-    # lab's noise is keyed by it, and the same number would give the same value again.
-    seen = Counter(canonical_json(m.conditions) for m in situation.measurements)
-    wells = [
-        Well(
-            name=f"{i + 1:03d}" if replicates == 1 else f"{i + 1:03d}-{replicate + 1}",
-            proposal_id=proposal.id,
-            conditions=proposal.candidate.conditions,
-            replicate=replicate + seen[canonical_json(proposal.candidate.conditions)],
-        )
-        for i, proposal in enumerate(proposals)
-        for replicate in range(replicates)
-    ]
-    return Job(
-        submission_key=f"{situation.campaign_id}-{opening.uid}-r{situation.round:03d}",
-        campaign_id=situation.campaign_id,
-        round=situation.round,
-        lab=opening.lab,
-        protocol_name=opening.protocol_name,
-        protocol_version=opening.protocol_version,
-        protocol_sha256=opening.protocol_sha256,
-        wells=tuple(wells),
-    )

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydantic import AwareDatetime
 
-from labwm.campaign.batches import rounds_of
+from labwm.campaign.batches import control_wells, rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.forecasts import forecast_errors
 from labwm.errors import NotFoundError
@@ -32,6 +33,9 @@ from labwm.space.space import is_finite
 
 POOL_LIMIT = 100_000
 """Points of a space that a campaign draws; a smaller space is listed whole."""
+RAISED = "budget.raised"
+"""Kind of the event by which a person raised the budget."""
+
 PREPARED = "campaign.prepared"
 """Kind of the event that holds what a campaign was opened with."""
 
@@ -69,9 +73,13 @@ class Situation:
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
+    budget: int
+    """Experiments in all: what was asked for, and what a person added."""
     n_spent: int
     """Experiments that were sent or are approved to be."""
     books: Books = field(repr=False)
+    allowed: tuple[int, ...] | None = None
+    """Rows of the whole pool that may be chosen; None for all."""
 
     @functools.cached_property
     def pool(self) -> Questions:
@@ -79,7 +87,8 @@ class Situation:
 
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
-        return _read_pool(self.books, self.protocol, self.opening)
+        pool = _read_pool(self.books, self.protocol, self.opening)
+        return pool if self.allowed is None else pool.take(np.array(self.allowed))
 
     @property
     def has_open_space(self) -> bool:
@@ -88,7 +97,7 @@ class Situation:
         Then a policy may propose points that the pool does not hold: only a table or
         a list of candidates is closed.
         """
-        if self.opening.table_object is not None:
+        if self.opening.table_object is not None or self.allowed is not None:
             return False
         return not is_finite(self.protocol) or len(self.pool) >= POOL_LIMIT
 
@@ -130,13 +139,13 @@ class Situation:
     @property
     def n_left(self) -> int:
         """Experiments that the budget still allows."""
-        return max(0, self.spec.budget - self.n_spent)
+        return max(0, self.budget - self.n_spent)
 
     @property
     def batch_size(self) -> int:
-        """Experiments per round, never more than the budget allows."""
+        """Experiments per round, never more than budget and plate allow."""
         wanted = self.spec.batch_size or self.protocol.lab.batch_size
-        return min(wanted, self.n_left)
+        return min(wanted, self.n_left, self.protocol.most_per_batch)
 
     @property
     def n_initial(self) -> int:
@@ -182,6 +191,12 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     return Opening.model_validate(prepared[0].body)
 
 
+def budget_of(books: Books, campaign_id: str, spec: CampaignSpec) -> int:
+    """Return the experiments that a campaign may measure in all."""
+    raised = books.ledger.events(campaign_id, kind=RAISED)
+    return int(raised[-1].body["to"]) if raised else spec.budget
+
+
 def read_situation(books: Books, campaign_id: str) -> Situation:
     """Read how a campaign stands.
 
@@ -191,13 +206,18 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
     opening = read_opening(books, campaign_id)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
     rounds = rounds_of(books, campaign_id)
-    measurements = books.ledger.measurements(campaign_id)
+    controls = control_wells(rounds)
+    measurements = tuple(
+        measurement
+        for measurement in books.ledger.measurements(campaign_id)
+        if (measurement.job_key or "", measurement.well or "") not in controls
+    )
     answered = {m.proposal_id for m in measurements}
     avoided = [
         well.conditions
         for past in rounds
         for well in past.job.wells
-        if well.proposal_id not in answered
+        if well.proposal_id is not None and well.proposal_id not in answered
     ]
     counted = [past for past in rounds if past.counts_as_spent]
     return Situation(
@@ -206,7 +226,9 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         protocol=protocol,
         measurements=measurements,
         avoided=avoided,
-        round=len(rounds),
+        # A trimmed batch, and one that was asked again, are of the same round.
+        round=max((past.job.round + 1 for past in rounds), default=0),
+        budget=budget_of(books, campaign_id, opening.spec),
         n_spent=sum(len(past.proposal_ids) for past in counted),
         books=books,
     )

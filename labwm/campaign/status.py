@@ -1,10 +1,12 @@
 """How campaigns stand, for every door; loads no model."""
 
 from labwm import settings
-from labwm.campaign.approval import batch_info, needs_approval
+from labwm.campaign.approval import batch_infos
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import settles_doubt
+from labwm.campaign.gates import reasons_to_ask
+from labwm.campaign.inventory import accounts_of
 from labwm.campaign.learning import calibration, is_failed, score
 from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation
@@ -39,12 +41,11 @@ def status(campaign_id: str) -> CampaignStatus:
             if (best := _best(situation, objective))
         ),
         calibration=calibration(score(store, situation)),
-        batches=tuple(
-            batch_info(store, past) for past in rounds_of(store, campaign_id)
-        ),
+        batches=batch_infos(store, situation),
         model=cards[-1][1] if cards else None,
         outlook=last_outlook(store, campaign_id),
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
+        accounts=accounts_of(situation),
     )
 
 
@@ -74,7 +75,7 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
     if not past or past[-1].is_closed:
         return WaitsFor.NOTHING
     last = past[-1]
-    if last.approval == "awaiting" and needs_approval(situation):
+    if last.approval == "awaiting" and reasons_to_ask(situation, last.job.conditions):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
         is_settled = settles_doubt(situation.opening.lab) and not last.needs_person
@@ -97,7 +98,7 @@ def _summary(store: Books, situation: Situation) -> CampaignSummary:
         n_measured=len({m.proposal_id for m in measured}),
         n_failed=sum(is_failed(m) for m in measured),
         n_pending=len(situation.avoided),
-        budget=situation.spec.budget,
+        budget=situation.budget,
         opened_at=situation.opening.opened_at,
     )
 

@@ -7,6 +7,7 @@ from labwm.errors import NotFoundError, UnavailableError, UnitError, suggest
 from labwm.schema import MoleculeParameter, Protocol, read_protocol
 from labwm.settings import shipped
 from labwm.space.space import fill_levels
+from labwm.space.stocks import check_stocks
 from labwm.units import check_unit
 
 SUFFIXES = frozenset({".yaml", ".yml"})
@@ -22,11 +23,13 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         NotFoundError: If no protocol ships under that name.
         UnavailableError: If the file cannot be read.
         ProtocolError: If it breaks a rule; each broken rule with its line.
-        UnitError: If nobody knows a unit, with its line.
+        UnitError: If nobody knows a unit, with its line, or if stocks and what is
+            taken of them do not fit together.
     """
     path = protocol_path(name_or_path)
     protocol = read_protocol(path)
     _check_units(protocol, path)
+    check_stocks(protocol)
     smiles = {name: library.smiles for name, library in _libraries(protocol, path)}
     return fill_levels(protocol, smiles)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.errors import InvalidInputError
+from labwm.evaluation.plate_tables import ReportedPlate
 from labwm.schema import (
     Conditions,
     Measurement,
@@ -61,6 +62,7 @@ class CampaignRecord:
         table_name: Where the table comes from.
         no_table: Why there is none.
         outlook: What was left to gain when the last round was proposed, as a sentence.
+        plates: Those that were sent, where the protocol declares one.
     """
 
     name: str
@@ -73,6 +75,7 @@ class CampaignRecord:
     table_name: str = ""
     no_table: str = ""
     outlook: str = ""
+    plates: Sequence[ReportedPlate] = ()
 
     def __post_init__(self) -> None:
         if not any(experiment.measurements for experiment in self.experiments):

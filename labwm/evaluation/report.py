@@ -20,6 +20,7 @@ from labwm.evaluation.honesty_plots import (
     calibration_plot,
     noise_plot,
 )
+from labwm.evaluation.plate_tables import plate_table
 from labwm.evaluation.progress_plots import front_plot, progress_plot
 from labwm.evaluation.report_tables import (
     asked_rows,
@@ -102,6 +103,7 @@ def make_report(record: CampaignRecord) -> ReportFiles:
         noise=list(noise),
         rounds=round_tables(record),
         readouts=list(record.protocol.readout_names),
+        plates=[plate_table(plate) for plate in record.plates],
         provenance=provenance_rows(record),
         figure=lambda name, text: _figure(images[name], text),
     )

@@ -1,7 +1,8 @@
 """A worklist: the table that goes to whoever does the work, and comes back filled in.
 
-One row per well: `submission_key, well, replicate`, one column per condition, one empty
-column per readout, units in the headers. Results are such a table with cells filled in;
+One row per well: `submission_key, well, replicate`, where there are controls `control`,
+one column per condition, one empty column per readout, units in the headers. Wells of a
+plate are named by their places. Results are such a table with cells filled in;
 they may leave out everything but the wells and at least one readout.
 """
 
@@ -30,6 +31,7 @@ from labwm.schema.record import Scalar
 from labwm.units import affine
 
 KEY, WELL, REPLICATE, MEASURED_AT = "submission_key", "well", "replicate", "measured_at"
+CONTROL = "control"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def check_protocol(protocol: Protocol) -> None:
                 f"A worklist holds one value of a readout per well; {readout.name!r} "
                 "is a curve. Declare a scalar readout that summarises it."
             )
-    columns = [KEY, WELL, REPLICATE, MEASURED_AT, *protocol.condition_names]
+    columns = [KEY, WELL, REPLICATE, CONTROL, MEASURED_AT, *protocol.condition_names]
     columns += [_column(readout) for readout in protocol.readouts]
     if twice := sorted(name for name, n in Counter(columns).items() if n > 1):
         raise ProtocolError(
@@ -72,11 +74,13 @@ def worklist_bytes(job: Job, protocol: Protocol) -> bytes:
     """Return the worklist of a job as CSV; the same job gives the same bytes."""
     conditions = [name for name in protocol.condition_names if _is_used(name, job)]
     units = _condition_units(protocol)
+    has_controls = any(well.control is not None for well in job.wells)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         [
             *(KEY, WELL, REPLICATE),
+            *([CONTROL] if has_controls else []),
             *(_header(name, units.get(name)) for name in conditions),
             *(_header(_column(readout), readout.unit) for readout in protocol.readouts),
         ]
@@ -84,8 +88,9 @@ def worklist_bytes(job: Job, protocol: Protocol) -> bytes:
     empty = [""] * len(protocol.readouts)
     for well in job.wells:
         values = [_text(well.conditions.get(name, "")) for name in conditions]
-        row = [job.submission_key, well.name, str(well.replicate), *values, *empty]
-        writer.writerow(row)
+        row = [job.submission_key, well.name, str(well.replicate)]
+        row += [well.control or ""] if has_controls else []
+        writer.writerow([*row, *values, *empty])
     return text.getvalue().encode()
 
 
@@ -166,7 +171,7 @@ def _readouts_in(table: Table, protocol: Protocol) -> tuple[Readout, ...]:
             f"Results have a column of a readout; {table.source} has none of {wanted}. "
             "Name the column as the worklist does."
         )
-    known = {KEY, WELL, REPLICATE, MEASURED_AT, *protocol.condition_names}
+    known = {KEY, WELL, REPLICATE, CONTROL, MEASURED_AT, *protocol.condition_names}
     headers = {table.find(_column(readout)) for readout in found}
     for header in table.headers:
         if header not in headers and table.names[header] not in known:

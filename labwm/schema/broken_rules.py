@@ -21,6 +21,12 @@ _PATTERNS = {
     r"^\s*[0-9]*\.?[0-9]+\s*(s|min|h|d)\s*$": (
         "a duration is a number and s, min, h or d, such as '30 min'"
     ),
+    r"^\s*[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*[A-Za-zµμ%°].*$": (
+        "a quantity is a number and a unit, such as '250 mg'"
+    ),
+    r"^[A-Z]{1,2}[1-9][0-9]?$": (
+        "a place on a plate is its row's letter and its column's number, such as B7"
+    ),
     r"^[0-9a-f]{64}$": "a SHA-256 digest is 64 of 0-9 and a-f",
 }
 """What the patterns of the records mean; a test holds that none is left out."""

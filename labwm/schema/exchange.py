@@ -3,15 +3,18 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from labwm.schema.campaign import CampaignSpec, CampaignState, WaitsFor
+from labwm.schema.job import Well
 from labwm.schema.measurement import Conditions, Measurement
 from labwm.schema.model_card import ModelCard
 from labwm.schema.outlook import Outlook
+from labwm.schema.plate import PlateLayout
 from labwm.schema.prediction import PredictedReadout
 from labwm.schema.proposal import Proposal, StoredPrediction
 from labwm.schema.record import Record, Sha256
+from labwm.schema.stock import AccountInfo
 
 
 class Scope(StrEnum):
@@ -105,6 +108,7 @@ class Suggestion(Record):
     reason: str
     acquisition: float | None = None
     support: float | None = None
+    success: float | None = None
     readouts: dict[str, PredictedReadout] = {}
 
 
@@ -163,8 +167,59 @@ class ApprovalRequest(Record):
 
     campaign_id: str
     content_sha256: Sha256
-    decision: Literal["approve", "reject"]
+    decision: Literal["approve", "trim", "reject"]
+    keep: tuple[str, ...] = Field(default=(), max_length=10_000)
+    """With `trim`: identifiers of the proposals that stay; the rest is left out."""
     note: str = Field(default="", max_length=2000)
+
+    @model_validator(mode="after")
+    def _keeps_only_where_it_trims(self) -> "ApprovalRequest":
+        if bool(self.keep) != (self.decision == "trim"):
+            raise ValueError(
+                "to trim, and only that, names what to keep; got decision "
+                f"{self.decision!r} with {len(self.keep)} to keep"
+            )
+        return self
+
+
+class BudgetRequest(Record):
+    """Raise the budget of a campaign; a person's act, as an approval is."""
+
+    campaign_id: str
+    budget: int = Field(ge=1, le=1_000_000)
+    """Experiments in all, what was spent before included."""
+    note: str = Field(min_length=3, max_length=2000)
+
+
+class SupplyRequest(Record):
+    """Say that more of a stock is there; a person's act."""
+
+    campaign_id: str
+    stock: str
+    amount: str = Field(max_length=100)
+    """What came in: a quantity, or a number of wells."""
+    note: str = Field(min_length=3, max_length=2000)
+    idempotency_key: str = Field(min_length=8, max_length=128)
+    """The same key again adds nothing."""
+
+
+class GateResult(Record):
+    """What one gate said of a batch."""
+
+    gate: str
+    passed: bool
+    why: str
+
+
+class Decision(Record):
+    """Who decided on a batch, how and when."""
+
+    how: str
+    """approved, self-approved, auto-approved, rejected or expired."""
+    by: str
+    """Principal; or the written policy, or what moved it."""
+    at: AwareDatetime
+    note: str = ""
 
 
 class SettleRequest(Record):
@@ -189,6 +244,15 @@ class BatchInfo(Record):
     """State of its job; None before one exists."""
     submission_key: str | None
     proposals: tuple[Proposal, ...]
+    wells: tuple[Well, ...] = ()
+    """Exactly what would be sent, by place; controls included."""
+    plate: PlateLayout | None = None
+    cost: float = 0.0
+    currency: str | None = None
+    asks: tuple[str, ...] = ()
+    """Why a person is asked; nothing where the written policy decides."""
+    gates: tuple[GateResult, ...] = ()
+    decision: Decision | None = None
 
 
 class CampaignSummary(Record):
@@ -242,6 +306,8 @@ class CampaignStatus(Record):
     outlook: Outlook | None = None
     """What was left to gain when the last round was proposed; None without a model."""
     link: str
+    accounts: tuple[AccountInfo, ...] = ()
+    """Budget and stocks, as far as a batch has asked for them."""
 
 
 class MeasurementPage(Record):

@@ -6,16 +6,31 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, model_validator
 
 from labwm.schema.measurement import Conditions, Origin, Value
+from labwm.schema.plate import PlateLayout
 from labwm.schema.record import Name, Record, Sha256, sha256_of
+from labwm.schema.stock import is_none
 
 
 class Well(Record):
     """One place of a job: conditions to be measured once."""
 
     name: str
-    proposal_id: str
+    """On a plate its place, such as `B7`."""
+    proposal_id: str | None
+    """None for the wells of a control."""
     conditions: Conditions
     replicate: int = Field(default=0, ge=0)
+    control: Name | None = Field(default=None, exclude_if=is_none)
+    """Name of the control that it belongs to; no experiment then."""
+
+    @model_validator(mode="after")
+    def _is_of_a_proposal_or_a_control(self) -> "Well":
+        if (self.proposal_id is None) == (self.control is None):
+            raise ValueError(
+                f"a well is of a proposal or of a control; {self.name!r} is of "
+                f"{self.proposal_id!r} and {self.control!r}. Give one of them"
+            )
+        return self
 
 
 class Job(Record):
@@ -29,6 +44,7 @@ class Job(Record):
     protocol_version: int
     protocol_sha256: Sha256
     wells: tuple[Well, ...] = Field(min_length=1)
+    plate: PlateLayout | None = Field(default=None, exclude_if=is_none)
 
     @model_validator(mode="after")
     def _wells_are_distinct(self) -> "Job":
@@ -37,7 +53,19 @@ class Job(Record):
             raise ValueError(
                 f"each well of a job has its own name; got {names}. Rename"
             )
+        if self.plate is not None:
+            beyond = [name for name in names if not self.plate.has(name)]
+            if beyond:
+                raise ValueError(
+                    f"the wells of a plate are named by its places; got {beyond}. "
+                    "Lay the job out again"
+                )
         return self
+
+    @property
+    def conditions(self) -> tuple[Conditions, ...]:
+        """Conditions of each well, the controls' too."""
+        return tuple(well.conditions for well in self.wells)
 
     @property
     def content_sha256(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
 
+from pydantic import Field
 from sqlalchemy import Connection, Table, insert, select
 
 from labwm.errors import DuplicateError
@@ -17,12 +18,15 @@ from labwm.schema import (
     Job,
     Measurement,
     ModelCard,
+    Need,
     Proposal,
     Record,
     StoredPrediction,
     sha256_of,
 )
+from labwm.schema.stock import is_empty
 from labwm.store import tables
+from labwm.store.accounts import Entry
 from labwm.store.chain import BLOCK, Author, append_event
 
 Columns = dict[str, Any]
@@ -34,6 +38,8 @@ class Draft(Record):
     batch_id: str
     proposer: str
     job: Job
+    needs: tuple[Need, ...] = Field(default=(), exclude_if=is_empty)
+    """What its approval reserves."""
 
 
 class Reservation(Record):
@@ -134,6 +140,10 @@ def _job(reservation: Reservation) -> Columns:
     }
 
 
+def _entry(entry: Entry) -> Columns:
+    return entry.model_dump(exclude={"note"})
+
+
 PREDICTIONS: Final = Content(
     "predicted", tables.predictions, StoredPrediction, "id", _prediction
 )
@@ -150,7 +160,16 @@ BATCHES: Final = Content(
 JOBS: Final = Content(
     "reserved", tables.jobs, Reservation, "submission_key", _job, is_per_campaign=False
 )
-CONTENTS: Final = (PREDICTIONS, PROPOSALS, MODEL_CARDS, BATCHES, JOBS, OBSERVATIONS)
+ENTRIES: Final = Content("booked", tables.account_entries, Entry, "id", _entry)
+CONTENTS: Final = (
+    PREDICTIONS,
+    PROPOSALS,
+    MODEL_CARDS,
+    BATCHES,
+    JOBS,
+    OBSERVATIONS,
+    ENTRIES,
+)
 
 OWN_KINDS: Final = frozenset({c.kind for c in CONTENTS} | {"opened", "moved", "added"})
 """Kinds of event that only the store itself appends."""
@@ -162,7 +181,7 @@ def well_rows(job: Job) -> list[Columns]:
         {
             "submission_key": job.submission_key,
             "well": well.name,
-            "proposal_id": well.proposal_id,
+            "proposal_id": well.proposal_id or f"control:{well.control}",
             "replicate": well.replicate,
         }
         for well in job.wells

@@ -1,13 +1,15 @@
 """The ledger: labwm's one stateful place, append-only, in SQLite or PostgreSQL."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
 from labwm import settings
 from labwm.schema import (
+    AccountInfo,
     CampaignSpec,
     Measurement,
     ModelCard,
@@ -16,7 +18,7 @@ from labwm.schema import (
     Protocol,
     StoredPrediction,
 )
-from labwm.store import datasets, leases, observations, principals, queries
+from labwm.store import accounts, datasets, leases, observations, principals, queries
 from labwm.store.chain import Author, Json, utc_now
 from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
@@ -177,6 +179,22 @@ class Ledger:
             return leases.read_lease(connection, campaign_id)
 
     # Reading
+
+    def now(self) -> datetime:
+        """Return the time by the database's clock, the one that stored times are of."""
+        with self._reading() as connection:
+            return datetime.fromisoformat(utc_now(connection))
+
+    def accounts(self, shelves: Sequence[str]) -> tuple[AccountInfo, ...]:
+        """Return how the accounts of some shelves stand, by shelf and name."""
+        with self._reading() as connection:
+            return accounts.read_accounts(connection, shelves)
+
+    def has_count(self, shelf: str, account: str, key: str) -> bool:
+        """Was a count of this key entered into the account?"""
+        name = accounts.count_name(account, key)
+        with self._reading() as connection:
+            return accounts.has_entry(connection, shelf, name)
 
     def campaign(self, campaign_id: str) -> CampaignView:
         """Return one campaign, or raise NotFoundError."""

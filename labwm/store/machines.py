@@ -81,6 +81,8 @@ CAMPAIGN: Final = _machine(
         NEW: CampaignState.OPEN,
         CampaignState.OPEN: "done stopped",
         CampaignState.STOPPED: CampaignState.OPEN,
+        # A person raised the budget.
+        CampaignState.DONE: CampaignState.OPEN,
     },
 )
 

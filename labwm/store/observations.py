@@ -72,6 +72,12 @@ def dataset_sha256(connection: Connection, campaign_id: str) -> str:
     )
 
 
+def has_results(connection: Connection, submission_key: str) -> bool:
+    """Did any well of a job give a result, even that it failed?"""
+    query = select(observations.c.id).where(observations.c.job_key == submission_key)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def latest(rows: Iterable[Any]) -> Any:
     """Return the row that counts among revisions of one slot, whatever their order.
 

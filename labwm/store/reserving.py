@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, select
 
 from labwm.errors import ConflictError
-from labwm.schema import Job
-from labwm.store.content import Reservation
+from labwm.schema import Job, Need
+from labwm.store.content import Draft, Reservation
 from labwm.store.machines import APPROVAL, SUBMISSION, ApprovalState, SubmissionState
 from labwm.store.moves import standings
 from labwm.store.tables import batches, jobs
@@ -68,3 +68,19 @@ def _attempt(connection: Connection, batch_id: str, submission_key: str) -> int:
                 "first."
             )
     return len(earlier)
+
+
+def needs_of(connection: Connection, batch_id: str) -> tuple[Need, ...]:
+    """Return what a stored batch takes from accounts."""
+    query = select(batches.c.body).where(batches.c.batch_id == batch_id)
+    body = connection.execute(query).scalar_one()
+    return Draft.model_validate_json(body).needs
+
+
+def attempt_of(connection: Connection, submission_key: str) -> tuple[str, int]:
+    """Return the batch of a job, and which of its attempts the job is."""
+    query = select(jobs.c.batch_id, jobs.c.attempt).where(
+        jobs.c.submission_key == submission_key
+    )
+    batch_id, attempt = connection.execute(query).one()
+    return batch_id, attempt

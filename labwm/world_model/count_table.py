@@ -65,9 +65,7 @@ def count_table(tokens: Tensor, offsets: Tensor) -> CountTable:
     )
     largest = int(sizes.max()) if len(sizes) else 0
     kind = torch.float16 if largest <= MAX_EXACT else torch.float32
-    table = torch.zeros(
-        len(vocabulary), len(sizes), dtype=kind, device=tokens.device
-    )
+    table = torch.zeros(len(vocabulary), len(sizes), dtype=kind, device=tokens.device)
     table[position, owner] = 1.0
     level = vocabulary % LEVELS
     # The token of a row without any environment has a column of its own.

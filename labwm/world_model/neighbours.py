@@ -60,9 +60,7 @@ class Neighbours:
         for first in range(0, len(self.inputs), ROWS_AT_ONCE):
             last = min(first + ROWS_AT_ONCE, len(self.inputs))
             score = self._score(first, last, asked, scaled)
-            score.div_(ROUNDED).round_().mul_(ROUNDED).add_(
-                self._ties[first:last]
-            )
+            score.div_(ROUNDED).round_().mul_(ROUNDED).add_(self._ties[first:last])
             if without is not None:
                 inside = torch.nonzero((without >= first) & (without < last))[:, 0]
                 score[inside, without[inside] - first] = -torch.inf

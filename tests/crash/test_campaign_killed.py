@@ -59,6 +59,8 @@ def check_whole(spec: CampaignSpec) -> None:
     now = campaign.status(spec.name)
     assert now.summary.state is CampaignState.DONE
     assert now.summary.n_measured == spec.budget
+    (budget,) = now.accounts
+    assert (budget.free, budget.reserved, budget.used) == (0, 0, spec.budget)
     rows = campaign.measurements(spec.name, limit=10_000).measurements
     assert len({m.proposal_id for m in rows}) == len(rows) == spec.budget
     keys = [batch.submission_key for batch in now.batches]

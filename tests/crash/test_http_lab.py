@@ -137,6 +137,8 @@ def check_once(spec: CampaignSpec, jobs: Path) -> None:
     now = campaign.status(spec.name)
     assert now.summary.state is CampaignState.DONE
     assert now.summary.n_measured == spec.budget
+    (budget,) = now.accounts
+    assert (budget.free, budget.reserved, budget.used) == (0, 0, spec.budget)
     rows = campaign.measurements(spec.name, limit=1000).measurements
     assert len(rows) == len({m.proposal_id for m in rows}) == spec.budget
     assert {m.origin for m in rows} == {Origin.REPLAYED}

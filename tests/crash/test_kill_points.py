@@ -80,6 +80,8 @@ def check_once(spec: CampaignSpec, lab: str, seed: object) -> None:
     }
     rows = campaign.measurements(spec.name, limit=1000).measurements
     assert {(m.job_key, m.well): m.readouts for m in rows} == truth, f"lost: {said}"
+    (budget,) = campaign.status(spec.name).accounts
+    assert (budget.free, budget.reserved, budget.used) == (0, 0, BUDGET), said
     now = campaign.status(spec.name).summary
     assert now.state is CampaignState.DONE, said
     assert (now.n_measured, now.n_pending, now.budget) == (BUDGET, 0, BUDGET), said

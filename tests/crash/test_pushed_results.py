@@ -75,7 +75,7 @@ def test_a_labs_notice_rings_the_bell_and_a_forged_one_does_not(kettle: Path):
             # Two jobs, and each was told of.
             wait_until(lambda: len(list((home() / "notices").iterdir())) >= 2)
             check_once(spec, kettle / "jobs")
-            key = campaign.status(spec.name).batches[0].submission_key
+            key = campaign.status(spec.name).batches[0].submission_key or ""
         finally:
             lab.end()
         _refuse_forged_repeated_and_stale(address, key)

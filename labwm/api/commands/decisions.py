@@ -81,7 +81,7 @@ def _decide(
     json: Json,
 ) -> int:
     principal = _person()
-    batch = _waiting(name, digest)
+    batch = waiting_batch(name, digest)
     _show(batch)
     if digest is None and not _agrees(decision, name, batch):
         out.print("Nothing was decided.")
@@ -107,7 +107,8 @@ def _person() -> Principal:
     return principal_with(secret) if secret else campaign.LOCAL_PERSON
 
 
-def _waiting(name: str, digest: str | None) -> BatchInfo:
+def waiting_batch(name: str, digest: str | None) -> BatchInfo:
+    """Return the batch that waits for a decision, or the one with this digest."""
     waiting = [b for b in campaign.status(name).batches if b.approval == "awaiting"]
     if not waiting:
         raise ConflictError(
@@ -139,6 +140,13 @@ def _show(batch: BatchInfo) -> None:
             for i, p in enumerate(batch.proposals)
         ],
     )
+    for why in batch.asks:
+        out.print(f"asks because {why}", markup=False)
+    for gate in batch.gates:
+        passed = "passed" if gate.passed else "HOLDS"
+        out.print(f"{gate.gate}: {passed}: {gate.why}", markup=False)
+    if batch.cost:
+        out.print(f"costs {batch.cost:g} {batch.currency or ''}", markup=False)
     out.print(f"digest {batch.content_sha256}", markup=False)
 
 

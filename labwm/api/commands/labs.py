@@ -1,4 +1,4 @@
-"""`labwm lab list|check|work|serve`."""
+"""`labwm lab list|check|work|serve|install`."""
 
 import os
 from pathlib import Path
@@ -28,6 +28,16 @@ def check(name: str) -> None:
     name: Name of the lab.
     """
     lines(campaign.check_lab(name))
+
+
+def install(name: str) -> None:
+    """Make the environment of a program whose pins do not fit beside labwm's.
+
+    Parameters
+    ----------
+    name: allotropy or opentrons.
+    """
+    lines(campaign.install_lab(name))
 
 
 def work(name: str) -> None:

@@ -3,13 +3,14 @@
 import base64
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from labwm import campaign
 from labwm.errors import LabwmError
-from labwm.schema import Measurement, Protocol
+from labwm.schema import BatchInfo, Measurement, Protocol, Well
 from labwm.schema.parameters import MoleculeParameter
 from labwm.schema.record import Scalar
 
@@ -85,6 +86,47 @@ def _heading(name: str, unit_name: str | None) -> str:
     return name.replace("_", " ") + (f" [{shown}]" if shown else "")
 
 
+@dataclass(frozen=True)
+class Place:
+    """One place of a plate as it is drawn."""
+
+    name: str
+    kind: str
+    """Its colour: of an experiment, of one of the controls, or empty."""
+    text: str
+    title: str
+
+
+def plate_rows(batch: BatchInfo) -> list[tuple[str, list[Place]]]:
+    """Return a plate as a table: each row's letter and its places."""
+    if batch.plate is None:
+        return []
+    wells = {well.name: well for well in batch.wells}
+    order = {proposal.id: i + 1 for i, proposal in enumerate(batch.proposals)}
+    controls = sorted({well.control for well in batch.wells if well.control})
+    grid = batch.plate
+    rows: list[tuple[str, list[Place]]] = []
+    for row in range(grid.rows):
+        names = grid.places[row :: grid.rows]
+        cells = [_place(name, wells.get(name), order, controls) for name in names]
+        rows.append((names[0].rstrip("0123456789"), cells))
+    return rows
+
+
+def _place(
+    name: str, well: Well | None, order: Mapping[str, int], controls: list[str]
+) -> Place:
+    if well is None:
+        return Place(name, "empty", "", f"{name}: empty")
+    said = ", ".join(f"{k} {number(v)}" for k, v in well.conditions.items())
+    if well.control is not None:
+        kind = f"control c{controls.index(well.control) % 6}"
+        return Place(name, kind, well.control[:6], f"{name}: {well.control}: {said}")
+    place = order.get(well.proposal_id or "", 0)
+    title = f"{name}: experiment {place}, replicate {well.replicate + 1}: {said}"
+    return Place(name, f"experiment e{place % 8}", str(place), title)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "unit": unit,
@@ -93,4 +135,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "drawing": drawing,
     "condition": condition,
     "headings": headings,
+    "plate_rows": plate_rows,
 }

@@ -27,6 +27,7 @@ from labwm.errors import NotFoundError, UnauthenticatedError, suggest
 from labwm.schema import (
     ApprovalRequest,
     BatchInfo,
+    BudgetRequest,
     CampaignStatus,
     Problem,
     Record,
@@ -69,8 +70,18 @@ class Decision(Record):
 
     csrf: str = Field(max_length=200)
     content_sha256: Sha256
-    decision: Literal["approve", "reject"]
+    decision: Literal["approve", "trim", "reject"]
+    keep: tuple[str, ...] = Field(default=(), max_length=10_000)
+    """Experiments that are ticked; `trim` leaves the others out."""
     note: str = Field(default="", max_length=2000)
+
+
+class Raising(Record):
+    """The form that raises a budget."""
+
+    csrf: str = Field(max_length=200)
+    budget: int = Field(ge=1, le=1_000_000)
+    note: str = Field(min_length=3, max_length=2000)
 
 
 class SignIn(Record):
@@ -99,6 +110,7 @@ def campaign_page(campaign_id: CampaignId, here: Signed) -> Response:
         here,
         status=status,
         protocol=campaign.protocol_of(campaign_id),
+        may_raise=here.principal.may(Scope.APPROVE),
         measured=campaign.measurements(campaign_id, limit=200),
         images=sorted(path.name for path in folder.glob("*.png")),
         pages=sorted(path.name for path in folder.glob("*.html")),
@@ -151,10 +163,22 @@ def decide(
         campaign_id=campaign_id,
         content_sha256=form.content_sha256,
         decision=form.decision,
+        keep=form.keep if form.decision == "trim" else (),
         note=form.note,
     )
-    campaign.decide(request, principal=here.principal)
-    return RedirectResponse(f"/campaigns/{campaign_id}/batches/{batch_id}", 303)
+    decided = campaign.decide(request, principal=here.principal)
+    return RedirectResponse(f"/campaigns/{campaign_id}/batches/{decided.batch_id}", 303)
+
+
+@routes.post("/campaigns/{campaign_id}/budget")
+def raise_budget(
+    campaign_id: CampaignId, here: Signed, form: Annotated[Raising, Form()]
+) -> Response:
+    """Raise the budget of a campaign."""
+    check_form(here, form.csrf)
+    request = BudgetRequest(campaign_id=campaign_id, budget=form.budget, note=form.note)
+    campaign.raise_budget(request, principal=here.principal)
+    return RedirectResponse(f"/campaigns/{campaign_id}", 303)
 
 
 @routes.get("/sign-in")

@@ -128,7 +128,7 @@ def test_a_record_cannot_be_changed():
     [("30 min", 1800.0), ("1.5h", 5400.0), ("2 d", 172800.0), ("3 s", 3.0), (7, 7.0)],
 )
 def test_a_duration_is_read_in_seconds(written: object, seconds: float):
-    cost = LevelCost.model_validate({"lead_time": written})
+    cost = LevelCost.model_validate({"stock": 1, "lead_time": written})
     assert cost.lead_time == seconds
 
 

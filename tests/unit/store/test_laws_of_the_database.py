@@ -24,6 +24,7 @@ def raw(ledger: Ledger, campaign, sent: Job) -> Iterator[Connection]:
         w.add_predictions([prediction("x")])
         w.add_proposals([proposal("p", prediction_id="x")])
         w.add_observations([measurement("a1")])
+        w.supply(("boil", "budget"), 8, "experiments", key="opened", note="")
     with writing(ledger.engine).connect() as connection:
         yield connection
 
@@ -95,6 +96,7 @@ APPEND_ONLY = [
     ("campaign_legal", "to_state"),
     ("model_cards", "body"),
     ("principals", "kind"),
+    ("account_entries", "free"),
 ]
 
 
@@ -112,7 +114,7 @@ def test_what_was_appended_is_never_updated_or_deleted(raw: Connection):
 
 def test_every_table_but_the_folded_ones_is_protected(ledger: Ledger):
     folded = {f"{m.name}_states" for m in MACHINES} | {"observation_slots"}
-    free = folded | {"leases", "keys", VERSION_TABLE}
+    free = folded | {"leases", "keys", "accounts", VERSION_TABLE}
     tables = set(inspect(ledger.engine).get_table_names())
     tried = {table for table, _ in APPEND_ONLY}
     same = {f"{m.name}_{kind}" for m in MACHINES for kind in ("legal", "moves")}

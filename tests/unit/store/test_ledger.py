@@ -212,5 +212,8 @@ def test_a_campaign_ends_and_says_why(ledger: Ledger, campaign):
         w.move_campaign(CampaignState.OPEN)
         w.move_campaign(CampaignState.DONE)
     with pytest.raises(IllegalTransitionError), ledger.visit(campaign, actor="a") as w:
-        w.move_campaign(CampaignState.OPEN)
+        w.move_campaign(CampaignState.STOPPED)
     assert ledger.campaign(campaign).state == "done"
+    with ledger.visit(campaign, actor="ada") as w:
+        w.move_campaign(CampaignState.OPEN, {"why": "the budget was raised"})
+    assert ledger.campaign(campaign).state == "open"

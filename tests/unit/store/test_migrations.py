@@ -14,18 +14,26 @@ from sqlalchemy import text
 
 from labwm import settings
 from labwm.errors import (
+    ConflictError,
     InvalidInputError,
     SchemaRevisionError,
     StoreError,
     UnavailableError,
 )
+from labwm.schema import parse_protocol
 from labwm.store import Ledger, shown_address
 from labwm.store.engine import connect, writing
 from labwm.store.machine_tables import metadata
-from labwm.store.migrate import alembic_config, backup, current_revision, upgrade
+from labwm.store.migrate import (
+    alembic_config,
+    backup,
+    current_revision,
+    migrate,
+    upgrade,
+)
 from labwm.store.revision import HEAD
 from labwm.store.tables import VERSION_TABLE
-from tests.unit.store.conftest import open_campaign
+from tests.unit.store.conftest import PROTOCOL, open_campaign
 
 
 def execute(url: str, statement: str) -> None:
@@ -166,3 +174,32 @@ def test_processes_that_open_an_empty_database_together_all_get_one(empty_url: s
         assert opener.wait(60) == 0, opener.stderr.read().decode()  # type: ignore[union-attr]
         opener.stderr.close()  # type: ignore[union-attr]
     assert current_revision(empty_url) == HEAD
+
+
+def test_a_ledger_goes_back_one_revision_and_forth_with_its_data(empty_url: str):
+    from alembic import command
+
+    ledger = Ledger.open(empty_url)
+    open_campaign(ledger, parse_protocol(PROTOCOL), "boil")
+    with ledger.visit("boil", actor="ada") as w:
+        w.count(("boil", "budget"), 8, "experiments", key="opened", note="")
+    before = ledger.verify("boil")
+    with writing(ledger.engine).begin() as connection:
+        command.downgrade(alembic_config(connection), "0001")
+    ledger.close()
+    assert current_revision(empty_url) == "0001"
+    with pytest.raises(SchemaRevisionError, match="labwm db upgrade"):
+        Ledger.open(empty_url)
+    if empty_url.startswith("sqlite"):
+        assert upgrade(empty_url).after == HEAD
+    else:
+        engine = connect(empty_url)
+        migrate(engine)
+        engine.dispose()
+    again = Ledger.open(empty_url)
+    (budget,) = again.accounts(["boil"])
+    assert budget.free == 8
+    assert again.verify("boil") == before
+    with pytest.raises(ConflictError), writing(again.engine).begin() as connection:
+        connection.execute(text("DELETE FROM campaign_legal"))
+    again.close()

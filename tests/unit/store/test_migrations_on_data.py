@@ -92,9 +92,9 @@ def test_an_upgrade_keeps_every_row_rule_and_chain(old: Engine):
     assert done.backup.stat().st_size > 0
     assert rules_before <= look(old, tables)[1]
     after = look(old, tables)[0]
-    assert {name: len(kept) for name, kept in after.items() if rows[name]} == {
-        name: len(kept) for name, kept in rows.items() if kept
-    }
+    grown = {"campaign_legal"}  # a done campaign may be opened again
+    for name, kept in rows.items():
+        assert len(after[name]) == len(kept) + (name in grown), name
     for name, written in json.loads(ROWS.read_text()).items():
         columns = ", ".join(written[0])
         with old.connect() as connection:
