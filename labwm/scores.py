@@ -9,6 +9,7 @@ References:
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from labwm.errors import InvalidInputError
 
 Floats = NDArray[np.float64]
+
+N_SIMULATED = 500
 
 
 def rmse(y: ArrayLike, mean: ArrayLike) -> float:
@@ -185,6 +188,165 @@ def ence(y: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, n_bins: int = 10) -> f
         seen = np.sqrt(np.mean((y[part] - mean[part]) ** 2))
         errors.append(abs(stated - seen) / stated)
     return float(np.mean(errors))
+
+
+def crpss(crps: ArrayLike, y: ArrayLike, y_train: ArrayLike) -> float:
+    """Return the share of the training marginal's CRPS that is saved; 1 is best.
+
+    The reference is the empirical distribution of the training outcomes: its score is
+    `E|Y - y| - E|Y - Y'| / 2`. NaN where that is zero.
+    """
+    crps, y = _pairs(crps, y)
+    (train,) = _pairs(y_train)
+    train = np.sort(train)
+    n, below = len(train), np.searchsorted(train, y)
+    sums = np.concatenate([[0.0], np.cumsum(train)])
+    distance = (y * (2 * below - n) + sums[-1] - 2 * sums[below]) / n
+    spread = 2.0 * np.sum(train * (2 * np.arange(n) - n + 1)) / n**2
+    reference = float(np.mean(distance) - spread / 2.0)
+    return 1.0 - float(np.mean(crps)) / reference if reference > 0 else float("nan")
+
+
+def sharpness(sd: ArrayLike) -> float:
+    """Return the root of the mean stated variance, in the unit of the readout."""
+    (sd,) = _pairs(sd)
+    return float(np.sqrt(np.mean(sd**2)))
+
+
+def dispersion(sd: ArrayLike) -> float:
+    """Return how much stated deviations vary: their coefficient of variation."""
+    (sd,) = _pairs(sd)
+    return float(sd.std(ddof=1) / sd.mean()) if len(sd) > 1 else float("nan")
+
+
+def pit_distance(cdf: ArrayLike) -> float:
+    """Return the largest distance of the transforms from uniform (Kolmogorov)."""
+    u = np.sort(pit(cdf))
+    n = len(u)
+    above, below = np.arange(1, n + 1) / n - u, u - np.arange(n) / n
+    return float(max(above.max(), below.max()))
+
+
+@lru_cache(maxsize=64)
+def honest_miscalibration_area(n: int, *, level: float = 0.9, seed: int = 0) -> float:
+    """Return the area that a perfectly calibrated model stays below with `level`.
+
+    By simulation of `n` outcomes: with few of them no model reaches zero.
+    """
+    rng = np.random.default_rng(seed)
+    areas = [miscalibration_area(rng.random(n)) for _ in range(N_SIMULATED)]
+    return float(np.quantile(areas, _level(level)))
+
+
+def adversarial_miscalibration(
+    cdf: ArrayLike, *, share: float = 0.2, n_groups: int = 100, seed: int = 0
+) -> float:
+    """Return the largest miscalibration area among random groups of a share of rows.
+
+    Reference:
+        Zhao, Ma & Ermon, ICML 2020, arXiv 2006.10288, section 4.
+    """
+    u = pit(cdf)
+    size = max(2, round(share * len(u)))
+    if size > len(u):
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    groups = (rng.choice(len(u), size, replace=False) for _ in range(n_groups))
+    return max(miscalibration_area(u[group]) for group in groups)
+
+
+def worst_slab_coverage(
+    features: NDArray[np.float64],
+    is_inside: ArrayLike,
+    *,
+    share: float = 0.2,
+    n_slabs: int = 200,
+    seed: int = 0,
+) -> float:
+    """Return the coverage in the worst slab of feature space, honestly.
+
+    A slab is what lies between two values of one projection and holds at least a share
+    of the rows. The worst one is sought among random directions on one half of the
+    rows and its coverage is stated on the other half.
+
+    Args:
+        features: `n x d`.
+        is_inside: Was each outcome in its interval? Length `n`.
+        share: Of the rows that a slab holds at least.
+        n_slabs: Directions tried.
+        seed: Of the directions and the halves.
+
+    Reference:
+        Romano, Sesia & Candes, NeurIPS 2020, arXiv 2006.02544, section S1.2.
+    """
+    (inside,) = _pairs(np.asarray(is_inside, float))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(inside))
+    sought, stated = order[: len(order) // 2], order[len(order) // 2 :]
+    least = round(share * len(sought))
+    if least < 2:
+        return float("nan")
+    worst, found = np.inf, float("nan")
+    for direction in rng.normal(size=(n_slabs, features.shape[1])):
+        along = features @ direction
+        low, high, coverage_there = _worst_run(along[sought], inside[sought], least)
+        within = (along[stated] >= low) & (along[stated] <= high)
+        if coverage_there < worst and within.any():
+            worst, found = coverage_there, float(inside[stated][within].mean())
+    return found
+
+
+def _worst_run(along: Floats, inside: Floats, least: int) -> tuple[float, float, float]:
+    # The run of `least`, half as many more or twice as many neighbours of the smallest
+    # mean: a longer run falls apart into two, of which one is no better.
+    order = np.argsort(along, kind="stable")
+    along, sums = along[order], np.concatenate([[0.0], np.cumsum(inside[order])])
+    best = (np.inf, 0, least)
+    for size in (least, min(3 * least // 2, len(along)), min(2 * least, len(along))):
+        means = (sums[size:] - sums[:-size]) / size
+        i = int(np.argmin(means))
+        best = min(best, (float(means[i]), i, size))
+    mean, i, size = best
+    return float(along[i]), float(along[i + size - 1]), mean
+
+
+def brier(is_success: ArrayLike, probability: ArrayLike) -> float:
+    """Return the mean squared error of stated probabilities of success."""
+    hit, p = _chances(is_success, probability)
+    return float(np.mean((p - hit) ** 2))
+
+
+def log_loss(is_success: ArrayLike, probability: ArrayLike) -> float:
+    """Return the mean negative log probability of what happened, nats per outcome."""
+    hit, p = _chances(is_success, probability)
+    with np.errstate(divide="ignore"):
+        return float(-np.mean(np.log(np.where(hit == 1.0, p, 1.0 - p))))
+
+
+def calibration_error(
+    is_success: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
+) -> float:
+    """Return the expected calibration error of probabilities; 0 is best.
+
+    Outcomes are sorted by stated probability into bins of equal count; the error is the
+    mean distance between the stated mean and the share of successes.
+    """
+    hit, p = _chances(is_success, probability)
+    order = np.argsort(p, kind="stable")
+    parts = np.array_split(order, min(n_bins, len(order)))
+    errors = [len(part) * abs(p[part].mean() - hit[part].mean()) for part in parts]
+    return float(np.sum(errors) / len(p))
+
+
+def _chances(is_success: ArrayLike, probability: ArrayLike) -> tuple[Floats, Floats]:
+    hit, p = _pairs(np.asarray(is_success, float), probability)
+    if np.any((p < 0) | (p > 1)) or not set(np.unique(hit)) <= {0.0, 1.0}:
+        raise InvalidInputError(
+            "Probabilities lie in [0, 1] and outcomes are 0 or 1; got "
+            f"{p.min():g} to {p.max():g} and {np.unique(hit)[:3]}. Pass pass/fail "
+            "outcomes and their stated probabilities."
+        )
+    return hit, p
 
 
 def _level(level: float) -> float:

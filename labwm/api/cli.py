@@ -52,7 +52,10 @@ _COMMANDS: Final = {
             "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
         ),
         _Command("screen", "bench:screen", "How much of a pool's best is found?"),
-        _Command("predict", "bench:predict", "How well do models predict new rows?"),
+        _Command("predict", "bench_models:predict", "How well do models predict rows?"),
+        _Command(
+            "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
     ),
     "campaign": (

@@ -63,6 +63,7 @@ def suggest(request: SuggestRequest, *, principal: Principal) -> SuggestAnswer:
                 reason=choice.reason,
                 acquisition=choice.acquisition,
                 support=choice.belief.support if choice.belief else None,
+                success=choice.belief.success if choice.belief else None,
                 readouts=choice.belief.readouts if choice.belief else {},
             )
             for choice in plan.choices

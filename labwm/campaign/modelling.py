@@ -28,6 +28,7 @@ class Belief:
 
     readouts: dict[str, PredictedReadout]
     support: float
+    success: float | None
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,13 @@ def _beliefs(
         return []
     questions = questions_from(situation.protocol, rows)
     support = model.support(questions)
+    prediction = model.predict(questions)
+    success = prediction.success
     return [
-        Belief(readouts=readouts, support=min(1.0, max(0.0, float(close))))
-        for readouts, close in zip(
-            model.predict(questions).records(), support, strict=True
+        Belief(
+            readouts=readouts,
+            support=min(1.0, max(0.0, float(support[i]))),
+            success=None if success is None else float(success[i]),
         )
+        for i, readouts in enumerate(prediction.records())
     ]

@@ -27,10 +27,10 @@ from labwm.schema import (
 from labwm.schema.outlook import Outlook
 from labwm.store import Writer
 
+OUTLOOK = "round.outlook"
+"""Kind of the event that states what was left to gain before a round."""
 SHOWN = 1000
 """Candidates that are looked at to say what is lacking."""
-OUTLOOK = "round.outlook"
-"""Kind of the event that says what was left to gain when a round was proposed."""
 
 
 class Queued(BaseModel):
@@ -197,6 +197,7 @@ def stored_prediction(
         conditions=conditions,
         readouts=belief.readouts,
         support=belief.support,
+        success=belief.success,
         model_sha256=model_sha256,
         data_sha256=situation.data_sha256,
         made_at=datetime.now(UTC),

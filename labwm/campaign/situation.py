@@ -34,7 +34,6 @@ from labwm.space.space import is_finite
 
 POOL_LIMIT = 100_000
 """Points of a space that a campaign draws; a smaller space is listed whole."""
-
 RAISED = "budget.raised"
 """Kind of the event by which a person raised the budget."""
 
@@ -101,7 +100,7 @@ class Situation:
         Then a policy may propose points that the pool does not hold: only a table or
         a list of candidates is closed.
         """
-        if self.opening.table_object is not None:
+        if self.opening.table_object is not None or self.allowed is not None:
             return False
         return not is_finite(self.protocol) or len(self.pool) >= POOL_LIMIT
 

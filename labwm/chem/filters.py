@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from functools import cache
 
 from rdkit import Chem
-from rdkit.Chem import Crippen, Descriptors, FilterCatalog, Lipinski, rdMolDescriptors
+from rdkit.Chem import Descriptors, FilterCatalog, rdMolDescriptors
 
 from labwm.chem.molecule import parse
 from labwm.errors import InvalidInputError, suggest
 
 PROPERTIES: Mapping[str, Callable[[Chem.Mol], float]] = {
-    "weight": Descriptors.MolWt,
-    "logp": Crippen.MolLogP,
+    "weight": Descriptors.MolWt,  # pyright: ignore[reportAttributeAccessIssue]
+    "logp": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
     "tpsa": rdMolDescriptors.CalcTPSA,
-    "donors": Lipinski.NumHDonors,
-    "acceptors": Lipinski.NumHAcceptors,
+    "donors": rdMolDescriptors.CalcNumHBD,
+    "acceptors": rdMolDescriptors.CalcNumHBA,
     "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
     "rings": rdMolDescriptors.CalcNumRings,
-    "heavy_atoms": Lipinski.HeavyAtomCount,
+    "heavy_atoms": rdMolDescriptors.CalcNumHeavyAtoms,
     "charge": Chem.GetFormalCharge,
 }
 """Properties that a window may limit: g/mol, Å² and numbers."""

@@ -1,5 +1,7 @@
 """Policy `greedy`: the best predicted candidates, without curiosity."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +30,7 @@ def greedy(state: State, n: int) -> Batch:
     if isinstance(ready, Batch):
         return ready
     if state.is_open:
-        found = search(
-            state, ready.candidates, lambda asked: _scores(state, ready, asked)
-        )
+        found = search(state, ready.candidates, partial(_scores, state, ready))
         state, ready = ready.after(found)
     scored = [
         (g, _scores(state, ready, state.pool.take(g)))

@@ -107,6 +107,17 @@ def widened(
     return ready.after(search(state, ready.candidates, score))
 
 
+def log_probability_of_success(prediction: Prediction) -> Floats:
+    """Return the log probability that each experiment gives a value, length `c`.
+
+    What failed so far weighs on every gain: a region that fails is avoided as far as
+    its promise does not outweigh its risk.
+    """
+    if prediction.success is None:
+        return np.zeros(len(prediction))
+    return np.log(np.maximum(prediction.success, 1e-12))
+
+
 def choose(
     state: State,
     ready: Ready,
@@ -159,9 +170,9 @@ def _log_weight(state: State, ready: Ready, questions: Questions) -> Floats:
     weight = np.zeros(len(questions))
     if ready.log_price is not None:
         weight -= ready.log_price(questions)
-    if state.protocol.outcome_constraints:
-        weight += log_probability_of_counting(state, ready.model.predict(questions))
-    return weight
+    prediction = ready.model.predict(questions)
+    weight += log_probability_of_counting(state, prediction)
+    return weight + log_probability_of_success(prediction)
 
 
 def _greedy(  # noqa: PLR0913 - one step of `_choose_in`

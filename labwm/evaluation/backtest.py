@@ -102,7 +102,7 @@ def play(lookup: Lookup, plan: Plan, planner: Planner, *, seed: int) -> Trace:
     budget = min(plan.budget, len(lookup))
     while len(rows) < budget:
         n = min(plan.batch, budget - len(rows))
-        state = _state(lookup, plan, measured, number=len(seconds), seed=seed)
+        state = state_of(lookup, plan, measured, number=len(seconds), seed=seed)
         if not seconds:
             planner.prepare(state)
         start = time.perf_counter()
@@ -124,9 +124,10 @@ def play(lookup: Lookup, plan: Plan, planner: Planner, *, seed: int) -> Trace:
     )
 
 
-def _state(
+def state_of(
     lookup: Lookup, plan: Plan, measured: list[int], *, number: int, seed: int
 ) -> State:
+    """Return what a policy sees in one round, as a campaign would build it."""
     return State(
         protocol=lookup.protocol,
         pool=lookup.pool,

@@ -1,4 +1,4 @@
-"""Predictors that a world model must beat: the mean, and a random forest.
+"""Predictors that a world model must beat: the mean, a forest, a plain process.
 
 Shapes: `n` rows learnt from, `q` rows asked about, `d` features.
 """
@@ -35,6 +35,12 @@ class Marginal:
         quantile: Returns the quantiles at one level, length `q`.
         cdf: Returns the cdf at one outcome each, length `q`.
         log_density: Returns the log density at one outcome each, length `q`.
+        support: Closeness to the data, length `q`; None where none is stated.
+        is_vacuous: Knows no more than its prior, length `q`; None where not stated.
+        noise_sd: Of one measurement around what repeated ones average to, length `q`;
+            None where none is stated.
+        success: Probability of giving a number at all, length `q`; None where none is
+            stated.
     """
 
     mean: Floats
@@ -42,6 +48,30 @@ class Marginal:
     quantile: Callable[[float], Floats]
     cdf: Callable[[Floats], Floats]
     log_density: Callable[[Floats], Floats]
+    support: Floats | None = None
+    is_vacuous: NDArray[np.bool_] | None = None
+    noise_sd: Floats | None = None
+    success: Floats | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> "Marginal":
+        """Return the distributions of some of the questions."""
+
+        def at(y: Floats) -> Floats:
+            whole = np.array(self.mean)
+            whole[rows] = y
+            return whole
+
+        return Marginal(
+            self.mean[rows],
+            self.sd[rows],
+            lambda p: self.quantile(p)[rows],
+            lambda y: self.cdf(at(y))[rows],
+            lambda y: self.log_density(at(y))[rows],
+            None if self.support is None else self.support[rows],
+            None if self.is_vacuous is None else self.is_vacuous[rows],
+            None if self.noise_sd is None else self.noise_sd[rows],
+            None if self.success is None else self.success[rows],
+        )
 
 
 Predictor = Callable[[Observations, Questions, Protocol, str, int], Marginal]
@@ -99,9 +129,23 @@ def random_forest(
     return normal(trees[:, len(rows) :].mean(axis=0), sd)
 
 
+def tanimoto(
+    train: Observations, test: Questions, protocol: Protocol, readout: str, seed: int
+) -> Marginal:
+    """Predict with the usual plain process: Tanimoto on count fingerprints.
+
+    Molecules by ECFP4 counts alone, several roles and other conditions multiplied;
+    weight, noise and lengthscales by marginal likelihood, no recalibration.
+    """
+    from labwm.evaluation.tanimoto import fit_tanimoto
+
+    return fit_tanimoto(train, test, protocol, readout, seed)
+
+
 PREDICTORS: dict[str, Predictor] = {
     "default": world_model,
     "explore": explore_model,
+    "tanimoto_gp": tanimoto,
     "random_forest": random_forest,
     "mean": mean_only,
 }
@@ -197,4 +241,8 @@ def _of_model(
         quantile=lambda p: prediction.quantile(p)[:, j],
         cdf=lambda y: prediction.cdf(filled(y))[:, j],
         log_density=lambda y: prediction.log_density(filled(y))[:, j],
+        support=model.support(test),
+        is_vacuous=prediction.is_vacuous[:, j],
+        noise_sd=prediction.aleatoric_sd[:, j],
+        success=prediction.success,
     )

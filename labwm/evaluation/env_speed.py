@@ -5,15 +5,19 @@ another machine is compared by its ratio to it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
+from labwm.evaluation.table import versions
+from labwm.schema import Measurement, Protocol, canonical_json
+from labwm.space import observations_from
 from labwm.virtual_lab.campaign_env import CampaignEnv
 from labwm.virtual_lab.campaign_task import CampaignTask
 from labwm.virtual_lab.campaign_vector_env import CampaignVectorEnv
+from labwm.virtual_lab.practice import learn_task
 
 _PRODUCT = 1024
 _FEW = 16
@@ -48,9 +52,25 @@ class EnvSpeed:
         """How many times as fast the batched steps are."""
         return self.steps_per_s / self.single_steps_per_s
 
-    def to_json(self) -> dict[str, float | int]:
-        """Return the figures by their names."""
-        return asdict(self)
+    def to_json(self) -> bytes:
+        """Return the figures by their names, and the versions that gave them."""
+        return canonical_json({**asdict(self), "versions": versions()})
+
+
+def practice_task(
+    protocol: Protocol,
+    measurements: Sequence[Measurement],
+    *,
+    budget: int,
+    n_learnt: int,
+) -> CampaignTask:
+    """Return the task to practise on measurements, with a model of some of them.
+
+    Raises:
+        NotEnoughDataError: If there are too few rows to learn from.
+    """
+    observations = observations_from(protocol, measurements)
+    return learn_task(protocol, observations, budget=budget, n_learnt=n_learnt)
 
 
 def measure_env_speed(
@@ -95,8 +115,8 @@ def _rate(
 
 def _products_per_s() -> float:
     a = np.random.default_rng(0).standard_normal((_PRODUCT, _PRODUCT)).astype("f4")
-    a @ a
+    np.dot(a, a)
     start = time.perf_counter()
     for _ in range(8):
-        a @ a
+        np.dot(a, a)
     return 8 / (time.perf_counter() - start)

@@ -108,6 +108,7 @@ class Suggestion(Record):
     reason: str
     acquisition: float | None = None
     support: float | None = None
+    success: float | None = None
     readouts: dict[str, PredictedReadout] = {}
 
 

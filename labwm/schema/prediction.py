@@ -8,7 +8,7 @@ cdf and log density all come from this one definition.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +109,8 @@ class PredictedReadout(Record):
     high90: float
     unit: str | None = None
     is_vacuous: bool = False
+    chance: float | None = Field(default=None, ge=0, le=1)
+    """Probability of a pass, of a pass/fail readout: then that is its distribution."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,11 @@ class Prediction:
         calibration: One map per readout, length `m`.
         is_vacuous: `q x m`; true where the model knows no more than its prior.
         is_split_identified: False where no replicates tell noise from ignorance.
+        success: Probability that the experiment gives a value at all, length `q`; None
+            where none is stated. The distributions are those of a success.
+        chance: Probability of a pass, `q x m`, NaN for readouts that are numbers; None
+            where all are. A pass/fail readout is 1 or 0: its quantiles, cdf and log
+            probability come from its chance alone.
     """
 
     readouts: tuple[str, ...]
@@ -135,9 +142,21 @@ class Prediction:
     calibration: tuple[CalibrationMap, ...]
     is_vacuous: NDArray[np.bool_]
     is_split_identified: bool = False
+    success: Floats | None = None
+    chance: Floats | None = None
 
     def __post_init__(self) -> None:
         q, m = self.location.shape
+        if self.chance is not None and self.chance.shape != (q, m):
+            raise InvalidInputError(
+                f"A chance is stated per question and readout, {q} x {m}; got the "
+                f"shape {self.chance.shape}."
+            )
+        if self.success is not None and self.success.shape != (q,):
+            raise InvalidInputError(
+                f"A success probability is stated per question, {q} of them; got the "
+                f"shape {self.success.shape}."
+            )
         shapes = {
             "location": self.location.shape,
             "epistemic": self.epistemic.shape,
@@ -162,12 +181,22 @@ class Prediction:
     @property
     def mean(self) -> Floats:
         """Mean of the calibrated distribution, `q x m`."""
-        return self.location + self.scale * self._moments[0]
+        return self._or_chance(
+            self.location + self.scale * self._moments[0], lambda p: p
+        )
 
     @property
     def sd(self) -> Floats:
         """Standard deviation of the calibrated distribution, `q x m`."""
-        return self.scale * self._moments[1]
+        return self._or_chance(
+            self.scale * self._moments[1], lambda p: np.sqrt(p * (1.0 - p))
+        )
+
+    def _or_chance(self, values: Floats, of: Callable[[Floats], Floats]) -> Floats:
+        """Return `values`; of pass/fail readouts, a function of their chance."""
+        if self.chance is None:
+            return values
+        return np.where(np.isnan(self.chance), values, of(self.chance))
 
     @property
     def epistemic_sd(self) -> Floats:
@@ -196,9 +225,10 @@ class Prediction:
         from scipy.special import ndtri
 
         z = float(ndtri(probability))
-        return self.location + self.scale * np.array(
+        values = self.location + self.scale * np.array(
             [float(g.forward(z)) for g in self.calibration]
         )
+        return self._or_chance(values, lambda p: (probability > 1.0 - p).astype(float))
 
     def interval(self, level: float) -> tuple[Floats, Floats]:
         """Return the central interval that holds a share `level` of outcomes."""
@@ -208,15 +238,30 @@ class Prediction:
         """Return P(outcome <= y), `q x m`; `y` is `q x m`."""
         from scipy.special import ndtr
 
-        return ndtr(self._normal_score(y))
+        values = np.asarray(y, float)
+
+        def step(p: Floats) -> Floats:
+            return np.where(values < 0.0, 0.0, np.where(values < 1.0, 1.0 - p, 1.0))
+
+        return self._or_chance(ndtr(self._normal_score(y)), step)
 
     def log_density(self, y: ArrayLike) -> Floats:
-        """Return the log density at `y`, `q x m`, per unit of the readout."""
+        """Return the log density at `y`, `q x m`, per unit of the readout.
+
+        Of a pass/fail readout it is the log probability of `y`.
+        """
         z = self._normal_score(y)
         slope = np.stack(
             [g.slope(z[:, j]) for j, g in enumerate(self.calibration)], axis=1
         )
-        return -0.5 * (z**2 + np.log(2 * np.pi)) - np.log(slope * self.scale)
+        values = np.asarray(y, float)
+
+        def mass(p: Floats) -> Floats:
+            with np.errstate(divide="ignore"):
+                return np.log(np.where(values == 1.0, p, (values == 0.0) * (1.0 - p)))
+
+        density = -0.5 * (z**2 + np.log(2 * np.pi)) - np.log(slope * self.scale)
+        return self._or_chance(density, mass)
 
     def _normal_score(self, y: ArrayLike) -> Floats:
         r = (np.asarray(y, float) - self.location) / self.scale
@@ -236,7 +281,14 @@ class Prediction:
             calibration=self.calibration,
             is_vacuous=self.is_vacuous[index],
             is_split_identified=self.is_split_identified,
+            success=None if self.success is None else self.success[index],
+            chance=None if self.chance is None else self.chance[index],
         )
+
+    def _chance_of(self, i: int, j: int) -> float | None:
+        if self.chance is None or np.isnan(self.chance[i, j]):
+            return None
+        return float(self.chance[i, j])
 
     def records(self) -> list[dict[str, PredictedReadout]]:
         """Return one record per question, keyed by readout."""
@@ -255,6 +307,7 @@ class Prediction:
                     high90=float(high[i, j]),
                     unit=self.units[j],
                     is_vacuous=bool(self.is_vacuous[i, j]),
+                    chance=self._chance_of(i, j),
                 )
                 for j, name in enumerate(self.readouts)
             }
@@ -296,4 +349,5 @@ def prediction_of(records: Sequence[dict[str, PredictedReadout]]) -> Prediction:
         aleatoric=column("aleatoric"),
         calibration=tuple(records[0][name].calibration for name in names),
         is_vacuous=column("is_vacuous").astype(bool),
+        chance=None if np.isnan(chance := column("chance")).all() else chance,
     )

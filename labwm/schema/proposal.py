@@ -23,6 +23,8 @@ class StoredPrediction(Record):
     readouts: dict[str, PredictedReadout]
     support: float | None = Field(default=None, ge=0, le=1)
     """1 close to the data, 0 far from all of it."""
+    success: float | None = Field(default=None, ge=0, le=1)
+    """Probability that the experiment gives a value at all; None where not stated."""
     model_sha256: Sha256
     data_sha256: Sha256
     made_at: AwareDatetime

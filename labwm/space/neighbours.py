@@ -86,7 +86,8 @@ def _changed(
             for sign in (-1.0, 1.0):
                 size = sign * step * abs(float(rng.normal()))
                 yield {parameter.name: _moved(parameter, value, size)}
-        yield from ({parameter.name: bound} for bound in parameter.bounds)
+        for bound in parameter.bounds:
+            yield {parameter.name: bound}
     else:
         levels = levels_of(parameter) or ()
         for level in _some(levels, rng):
@@ -139,11 +140,10 @@ def _poured(
                 shares.append(0.1 * float(rng.random()))
             for share in shares:
                 amount = held if share == 1.0 else held * share
-                yield {
-                    **{name: row[name] for name in names},
-                    source: held - amount,
-                    target: float(row[target]) + amount,
-                }
+                poured: Conditions = {name: row[name] for name in names}
+                poured[source] = held - amount
+                poured[target] = float(row[target]) + amount
+                yield poured
 
 
 def _completed(

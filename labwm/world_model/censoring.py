@@ -62,6 +62,17 @@ def with_limits(surrogate: Surrogate, limit: NDArray[np.int64]) -> Surrogate:
     return _with_sites(surrogate, matrix, censored, (precision, shift))
 
 
+def cavities(surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+    """Return mean and variance of the latent function at each row without that row.
+
+    Every row of `surrogate` is a pseudo-measurement of `with_limits`.
+    """
+    matrix = surrogate.kernel.matrix(surrogate.inputs, surrogate.inputs)
+    precision = 1.0 / surrogate.noise
+    every = torch.arange(len(precision))
+    return _cavity(surrogate, matrix, every, precision, surrogate.targets * precision)
+
+
 def site(
     mean: Tensor, variance: Tensor, bound: Tensor, side: Tensor, noise: float
 ) -> tuple[Tensor, Tensor]:

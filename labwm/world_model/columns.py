@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labwm.errors import SpaceError
 from labwm.schema import Scale
 from labwm.space.questions import Questions
-from labwm.world_model.embedding import DescriptorPca, KernelPca
+from labwm.world_model.embedding import KernelPca
 from labwm.world_model.molecules import distinct
 
 Floats = NDArray[np.float64]
@@ -130,7 +130,7 @@ class MoleculeEncoder:
     """Components that tell the molecules of one role apart."""
 
     name: str
-    embedding: KernelPca | DescriptorPca
+    embedding: KernelPca
 
     @property
     def width(self) -> int:
@@ -177,6 +177,34 @@ class TimeEncoder:
                 "`Questions.time`."
             )
         return ((questions.time - self.low) / (self.high - self.low or 1.0))[:, None]
+
+
+@dataclass(frozen=True)
+class ReadoutColumn:
+    """Which readout a row is of, where one process describes several of them.
+
+    Attributes:
+        readout: Place of the readout.
+        n_readouts: How many there are; two of them are 1 apart.
+    """
+
+    readout: int
+    n_readouts: int
+
+    @property
+    def width(self) -> int:
+        """One per readout."""
+        return self.n_readouts
+
+    @property
+    def is_tied(self) -> bool:
+        """Every pair is equally far apart."""
+        return True
+
+    def columns(self, questions: Questions) -> Floats:
+        """Return `q x w` columns, all rows equal."""
+        row = np.eye(self.n_readouts)[self.readout] / np.sqrt(2.0)
+        return np.tile(row, (len(questions), 1))
 
 
 def smiles_of(questions: Questions, name: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""A few columns on [0, 1] that tell molecules apart: kernel PCA and descriptor PCA.
+"""A few columns that tell molecules apart: kernel PCA, and standardised descriptors.
 
 Shapes: `l` landmarks, `u` molecules, `c` components, `p` descriptors.
 
@@ -15,37 +15,56 @@ from numpy.typing import NDArray
 from labwm.chem.fingerprints import Kind
 from labwm.world_model.inputs import Counts
 from labwm.world_model.kernel import minmax
-from labwm.world_model.molecules import counts_of, descriptors_of
+from labwm.world_model.molecules import counts_of
 
 Floats = NDArray[np.float64]
 
 KINDS: Final[tuple[Kind, ...]] = ("ecfp4", "atom_pair")
 RELATIVE_RANK: Final = 1e-8
 CLIP: Final = 5.0
+LARGEST_LINEAR: Final = 1e4
+"""A descriptor that reaches further spans many decades: its signed logarithm counts.
+Taking that of every descriptor lost 1 to 2 % of accuracy on nine molecule sets."""
 
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Descriptors to zero mean and unit deviation over the landmarks."""
+    """Descriptors to zero mean and unit deviation over the landmarks.
+
+    Attributes:
+        keep: Columns that vary over the landmarks, `k`.
+        is_log: Of those, the ones compared by their signed logarithm, length `k`.
+        mean: Length `k`.
+        sd: Length `k`.
+    """
 
     keep: NDArray[np.int64]
+    is_log: NDArray[np.bool_]
     mean: Floats
     sd: Floats
 
     def apply(self, values: Floats) -> Floats:
-        """Return `u x p` columns; what is not known becomes the mean, 0."""
-        z = (values[:, self.keep] - self.mean) / self.sd
+        """Return `u x k` columns; what is not known becomes the mean, 0."""
+        z = (_on_scale(values[:, self.keep], self.is_log) - self.mean) / self.sd
         return np.clip(np.nan_to_num(z, nan=0.0), -CLIP, CLIP)
 
 
 def fit_standardiser(values: Floats) -> Standardiser:
     """Learn mean and deviation of each column; constant and empty ones are left out."""
     known = np.isfinite(values)
-    n = known.sum(0)
-    mean = np.where(known, values, 0.0).sum(0) / np.maximum(n, 1)
-    square = np.where(known, (values - mean) ** 2, 0.0).sum(0) / np.maximum(n, 1)
+    largest = np.max(np.abs(values), axis=0, where=known, initial=0.0)
+    is_log = np.asarray(largest > LARGEST_LINEAR)
+    values = np.where(known, _on_scale(values, is_log), 0.0)
+    n = np.maximum(known.sum(0), 1)
+    mean = values.sum(0) / n
+    square = np.where(known, (values - mean) ** 2, 0.0).sum(0) / n
     keep = np.flatnonzero(square > 1e-12 * np.maximum(1.0, mean**2))
-    return Standardiser(keep, mean[keep], np.sqrt(square[keep]))
+    return Standardiser(keep, is_log[keep], mean[keep], np.sqrt(square[keep]))
+
+
+def _on_scale(values: Floats, is_log: NDArray[np.bool_]) -> Floats:
+    logs = np.sign(values) * np.log1p(np.abs(values))
+    return np.where(is_log, logs, values)
 
 
 @dataclass(frozen=True)
@@ -86,38 +105,6 @@ def fit_kernel_pca(landmarks: Sequence[str], n_components: int) -> KernelPca:
     projection = vectors / np.sqrt(values)
     low, span = _range(centred @ projection)
     return KernelPca(counts, row_mean, total, projection, low, span)
-
-
-@dataclass(frozen=True)
-class DescriptorPca:
-    """Principal components of standardised descriptors."""
-
-    standardiser: Standardiser
-    projection: Floats
-    low: Floats
-    span: Floats
-
-    @property
-    def width(self) -> int:
-        """Columns that it makes."""
-        return len(self.low)
-
-    def columns(self, smiles: Sequence[str]) -> Floats:
-        """Return `u x c` components; landmarks lie in [0, 1]."""
-        z = self.standardiser.apply(descriptors_of(smiles))
-        return (z @ self.projection - self.low) / self.span
-
-
-def fit_descriptor_pca(landmarks: Sequence[str], n_components: int) -> DescriptorPca:
-    """Find at most `n_components` components of the landmarks' descriptors."""
-    values = descriptors_of(landmarks)
-    standardiser = fit_standardiser(values)
-    z = standardiser.apply(values)
-    variances, vectors = _largest(z @ z.T, n_components)
-    # Right singular vectors from the left ones: there are fewer landmarks than columns.
-    projection = z.T @ vectors / np.sqrt(variances)
-    low, span = _range(z @ projection)
-    return DescriptorPca(standardiser, projection, low, span)
 
 
 def _mean_similarity(a: Sequence[Counts], b: Sequence[Counts]) -> Floats:

@@ -35,7 +35,6 @@ from labwm.world_model.columns import (
 )
 from labwm.world_model.embedding import (
     Standardiser,
-    fit_descriptor_pca,
     fit_kernel_pca,
     fit_standardiser,
 )
@@ -43,7 +42,7 @@ from labwm.world_model.inputs import Inputs
 from labwm.world_model.molecules import counts_of, descriptors_of, distinct
 
 MoleculeFeatures = Literal[
-    "kernel-pca", "descriptor-pca", "both", "names", "library", "quick-library"
+    "kernel-pca", "kernel-pca-names", "names", "library", "quick-library"
 ]
 
 N_COMPONENTS = 5
@@ -189,16 +188,15 @@ def _molecule_encoders(
     levels = levels_of(parameter, seen)
     if features == "names":
         return [NamesEncoder(parameter.name, levels)]
+    landmarks = levels
     if len(levels) > MAX_LANDMARKS:
         chosen = np.random.default_rng(0).permutation(len(levels))[:MAX_LANDMARKS]
-        levels = tuple(levels[i] for i in sorted(chosen))
-    encoders: list[ColumnEncoder] = []
-    if features in {"kernel-pca", "both"}:
-        embedding = fit_kernel_pca(levels, N_COMPONENTS)
-        encoders.append(MoleculeEncoder(parameter.name, embedding))
-    if features in {"descriptor-pca", "both"}:
-        embedding = fit_descriptor_pca(levels, N_COMPONENTS)
-        encoders.append(MoleculeEncoder(parameter.name, embedding))
+        landmarks = tuple(levels[i] for i in sorted(chosen))
+    embedding = fit_kernel_pca(landmarks, N_COMPONENTS)
+    encoders: list[ColumnEncoder] = [MoleculeEncoder(parameter.name, embedding)]
+    if features == "kernel-pca-names" and len(levels) <= MAX_LANDMARKS:
+        # What structure does not tell: two alike molecules may still differ.
+        encoders.append(NamesEncoder(parameter.name, levels))
     return encoders
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from labwm.settings import cache_folder, home
 
-FEATURES_VERSION: Final = 1
+FEATURES_VERSION: Final = 2
 """Rises with every change of what a feature means."""
 LEAST: Final = 32
 """Fewer molecules than these are computed faster than a file is opened."""

@@ -15,15 +15,27 @@ from labwm.schema import CalibrationMap, ModelCard, Prediction
 from labwm.space.questions import Observations, Questions, concatenate
 from labwm.world_model.calibration import fit_feedback_calibration
 from labwm.world_model.censoring import site
+from labwm.world_model.classifier import Classifier
 from labwm.world_model.contract import World
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.joint import JointPosterior, joint_posterior
 from labwm.world_model.marginals import Marginals
+from labwm.world_model.outcomes import success_of
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
-from labwm.world_model.world import GaussianProcessWorld, draw_path, keys_of
+from labwm.world_model.world import (
+    GaussianProcessWorld,
+    PassDraw,
+    draw_path,
+    keys_of,
+)
 
 Floats = NDArray[np.float64]
+AnySurrogate = Surrogate | FullScaleSurrogate
+
+TOGETHER = 2**16
+PASSES = 2**17
+"""Names the one draw that readouts share which share a process."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,9 @@ class GaussianProcessModel:
         thetas: For each readout the hyperparameters' logarithms, to start a fit from.
         residuals: For each readout the standardised residuals of rows that were not
             seen, which the calibration was learnt from.
+        success: Probability that an experiment gives a value at all.
+        passes: For each readout the probability of a pass, None where it is a number.
+        is_shared: Does each readout's surrogate hold the rows of all of them?
     """
 
     card: ModelCard
@@ -48,6 +63,9 @@ class GaussianProcessModel:
     keys: tuple[tuple[bytes, ...], ...]
     thetas: tuple[NDArray[np.float64], ...]
     residuals: tuple[Floats, ...]
+    success: Classifier
+    passes: tuple[Classifier | None, ...]
+    is_shared: bool
 
     @property
     def _marginals(self) -> Marginals:
@@ -57,6 +75,7 @@ class GaussianProcessModel:
             self.surrogates,
             self.calibration,
             self.card.is_split_identified,
+            self.passes,
         )
 
     def predict(self, questions: Questions) -> Prediction:
@@ -66,17 +85,32 @@ class GaussianProcessModel:
             SpaceError: If a condition that the protocol declares is absent.
             MoleculeError: If a SMILES is not a molecule.
         """
-        return self._marginals(questions)
+        prediction = self._marginals(questions)
+        return replace(prediction, success=self.success.probability(questions))
 
     def draw_world(self, seed: int) -> World:
         """Draw one world; its outcomes follow what `predict` states."""
         paths = tuple(
-            draw_path(surrogate, keys, seed, j)
+            # One process of several readouts is drawn once: its readouts vary together.
+            draw_path(surrogate, keys, seed, TOGETHER if self.is_shared else j)
             for j, (surrogate, keys) in enumerate(
                 zip(self.surrogates, self.keys, strict=True)
             )
         )
-        return GaussianProcessWorld(seed, paths, self._marginals)
+        passes = {
+            j: self._pass_draw(one, seed, j)
+            for j, one in enumerate(self.passes)
+            if one is not None
+        }
+        return GaussianProcessWorld(seed, paths, self._marginals, passes)
+
+    def _pass_draw(self, passes: Classifier, seed: int, j: int) -> PassDraw:
+        if passes.surrogate is None:
+            return PassDraw(None, passes.rate)
+        keys = [b"%d" % i for i in range(len(passes.surrogate.targets))]
+        return PassDraw(
+            draw_path(passes.surrogate, keys, seed, PASSES + j), passes.rate
+        )
 
     def joint(self, questions: Questions) -> JointPosterior:
         """Return the joint posterior of some questions, to draw many worlds on them.
@@ -89,7 +123,8 @@ class GaussianProcessModel:
     def condition_on(self, observations: Observations) -> "GaussianProcessModel":
         """Return the posterior after more rows, without refitting hyperparameters.
 
-        Rows without a number teach nothing; the calibration stays as it was learnt.
+        Rows without a number teach where experiments fail, or nothing; the calibration
+        stays as it was learnt.
 
         Raises:
             InvalidInputError: If the readouts are not those of the model.
@@ -103,7 +138,10 @@ class GaussianProcessModel:
         keys = keys_of(observations.questions)
         surrogates, known = [], []
         for j, surrogate in enumerate(self.surrogates):
-            grown, new = _grown(surrogate, observations, j, keys)
+            if self.is_shared:
+                grown, new = self._grown_together(surrogate, observations, keys)
+            else:
+                grown, new = _grown((surrogate, surrogate), observations, j, keys)
             surrogates.append(grown)
             known.append(self.keys[j] + new)
         together = _joined(self.observations, observations)
@@ -119,7 +157,21 @@ class GaussianProcessModel:
             surrogates=tuple(surrogates),
             observations=together,
             keys=tuple(known),
+            success=_told(self.success, observations),
+            passes=tuple(
+                None if one is None else _told_passes(one, observations, j)
+                for j, one in enumerate(self.passes)
+            ),
         )
+
+    def _grown_together(
+        self, surrogate: AnySurrogate, observations: Observations, keys: Sequence[bytes]
+    ) -> tuple[AnySurrogate, tuple[bytes, ...]]:
+        names: tuple[bytes, ...] = ()
+        for k, view in enumerate(self.surrogates):
+            surrogate, new = _grown((surrogate, view), observations, k, keys)
+            names += tuple(key + b"#%d" % k for key in new)
+        return surrogate, names
 
     def under_feedback(self, errors: Mapping[str, Floats]) -> "GaussianProcessModel":
         """Return the model with intervals for what a policy chooses by its advice.
@@ -157,17 +209,22 @@ class GaussianProcessModel:
 
 
 def _grown(
-    surrogate: Surrogate | FullScaleSurrogate,
+    pair: tuple[AnySurrogate, AnySurrogate],
     observations: Observations,
     j: int,
     keys: Sequence[bytes],
-) -> tuple[Surrogate | FullScaleSurrogate, tuple[bytes, ...]]:
+) -> tuple[AnySurrogate, tuple[bytes, ...]]:
+    """Append the rows of readout `j`; the second of the pair encodes that readout."""
+    surrogate, view = pair
     rows = rows_of(observations, j, keys)
     if not len(rows.mean):
         return surrogate, ()
-    inputs = surrogate.encode(observations.questions.take(rows.source))
-    targets = surrogate.standardised(torch.from_numpy(rows.mean))
-    noise = surrogate.noise_variance / torch.from_numpy(rows.n_replicates)
+    inputs = view.encode(observations.questions.take(rows.source))
+    targets = view.standardised(torch.from_numpy(rows.mean))
+    noise = torch.full_like(targets, view.noise_variance)
+    if isinstance(view, Surrogate) and view.noise_slope:
+        noise = view.noise_at(view.mean_and_variance(inputs)[0])
+    noise = noise / torch.from_numpy(rows.n_replicates)
     known = torch.from_numpy(np.flatnonzero(~rows.is_censored))
     grown = surrogate
     if len(known):
@@ -179,14 +236,25 @@ def _grown(
     together = isinstance(grown, FullScaleSurrogate) and len(limits) > 0
     for part in [limits] if together else [[i] for i in limits]:
         asked = inputs.take(torch.tensor(part))
-        side = torch.from_numpy(rows.limit[part]).double()
+        # A readout of negative scale falls when the standardised function rises.
+        side = np.sign(view.scale) * torch.from_numpy(rows.limit[part]).double()
         said = grown.latent(asked)
-        y, s2 = site(
-            said.mean, said.variance, targets[part], side, surrogate.noise_variance
-        )
+        y, s2 = site(said.mean, said.variance, targets[part], side, view.noise_variance)
         grown = grown.append(asked, y, s2)
         order += part
     return grown, tuple(rows.key[i] for i in order)
+
+
+def _told(success: Classifier, observations: Observations) -> Classifier:
+    labels = success_of(observations)
+    known = np.flatnonzero(~np.isnan(labels))
+    return success.append(observations.questions.take(known), labels[known])
+
+
+def _told_passes(passes: Classifier, observations: Observations, j: int) -> Classifier:
+    known = np.flatnonzero(np.isfinite(observations.values[:, j]))
+    labels = observations.values[known, j]
+    return passes.append(observations.questions.take(known), labels)
 
 
 def _joined(a: Observations, b: Observations) -> Observations:

@@ -41,14 +41,12 @@ class JointPosterior:
         stated: Marginals of measuring each question once.
         factors: Lower Cholesky factors of the latent covariance, `q x q` for each
             readout, in its unit.
-        noise_sd: Of one measurement, length `m`, before calibration.
         steps: What values are rounded to, length `m`.
     """
 
     questions: Questions = field(repr=False)
     stated: Prediction = field(repr=False)
     factors: tuple[Floats, ...] = field(repr=False)
-    noise_sd: Floats
     steps: Floats
 
     def __len__(self) -> int:
@@ -115,7 +113,7 @@ class JointPosterior:
             )
             for j in range(len(self.factors))
         ]
-        return np.stack(drawn, axis=1) * self.noise_sd
+        return np.stack(drawn, axis=1) * self.stated.aleatoric[rows]
 
     def world(self, seed: int) -> "PoolWorld":
         """Return one of its worlds; it answers the questions of the pool only."""
@@ -172,13 +170,19 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
     """Return the joint posterior of some questions; costs `m (q**3 + q n**2)`.
 
     Raises:
-        InvalidInputError: If there are none, or more than `MOST_QUESTIONS`.
+        InvalidInputError: If there are none, more than `MOST_QUESTIONS`, or a readout is
+            pass/fail.
     """
     if not 0 < len(questions) <= MOST_QUESTIONS:
         raise InvalidInputError(
             f"A joint posterior has 1 to {MOST_QUESTIONS} questions; got "
             f"{len(questions)}. Take a part of the pool, or draw worlds with "
             "`draw_world`."
+        )
+    if any(marginals.passes):
+        raise InvalidInputError(
+            "A joint posterior is one of numbers; got a pass/fail readout. Draw worlds "
+            "with `draw_world`."
         )
     factors = []
     for own in marginals.surrogates:
@@ -187,14 +191,12 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
             covariance = own.covariance(inputs, inputs)
             half = cholesky(0.5 * (covariance + covariance.T))
         factors.append(own.scale * half.numpy())
-    scales = np.array([own.scale for own in marginals.surrogates])
-    variances = np.array([own.noise_variance for own in marginals.surrogates])
+    scales = np.array([abs(own.scale) for own in marginals.surrogates])
     with torch.no_grad():
         stated = marginals(questions)
     return JointPosterior(
         questions=questions,
         stated=stated,
         factors=tuple(factors),
-        noise_sd=scales * np.sqrt(variances),
         steps=RESOLUTION * scales,
     )

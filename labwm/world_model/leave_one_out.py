@@ -56,9 +56,16 @@ def leave_one_out(surrogate: Surrogate, rows: Rows) -> LeftOut:
     """
     with threads_for(len(surrogate.targets)):
         mean, variance = latent_left_out(surrogate)
+    return left_out_of(surrogate, rows, mean, variance)
+
+
+def left_out_of(
+    surrogate: Surrogate, rows: Rows, mean: Tensor, variance: Tensor
+) -> LeftOut:
+    """Return what the latent moments at each row say of its values."""
     location = surrogate.location + surrogate.scale * mean.numpy()
-    epistemic = surrogate.scale * variance.sqrt().numpy()
-    noise = surrogate.scale * np.sqrt(surrogate.noise_variance)
+    epistemic = abs(surrogate.scale) * variance.sqrt().numpy()
+    noise = abs(surrogate.scale) * np.sqrt(surrogate.noise_variance)
     return LeftOut(
         values=rows.values,
         location=location[rows.group],

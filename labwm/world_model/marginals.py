@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labwm.schema import CalibrationMap, Prediction
 from labwm.space.questions import Questions
+from labwm.world_model.classifier import Classifier
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.surrogate import Surrogate
 
@@ -30,6 +31,7 @@ class Marginals:
         surrogates: Length `m`.
         calibration: Length `m`.
         is_split_identified: Do replicates tell noise from ignorance?
+        passes: Probability of a pass of each readout, None where it is a number.
     """
 
     readouts: tuple[str, ...]
@@ -37,6 +39,7 @@ class Marginals:
     surrogates: tuple[Surrogate | FullScaleSurrogate, ...]
     calibration: tuple[CalibrationMap, ...]
     is_split_identified: bool
+    passes: tuple[Classifier | None, ...] = ()
 
     def __call__(self, questions: Questions) -> Prediction:
         """Predict the outcome of measuring each question once, noise included."""
@@ -46,8 +49,8 @@ class Marginals:
         for j, own in enumerate(self.surrogates):
             said = own.latent(own.encode(questions))
             location[:, j] = own.location + own.scale * said.mean.numpy()
-            epistemic[:, j] = own.scale * said.variance.sqrt().numpy()
-            aleatoric[:, j] = own.scale * said.noise.sqrt().numpy()
+            epistemic[:, j] = abs(own.scale) * said.variance.sqrt().numpy()
+            aleatoric[:, j] = abs(own.scale) * said.noise.sqrt().numpy()
             support[:, j] = said.known.numpy()
         return Prediction(
             readouts=self.readouts,
@@ -58,6 +61,16 @@ class Marginals:
             calibration=self.calibration,
             is_vacuous=support <= VACUOUS,
             is_split_identified=self.is_split_identified,
+            chance=self._chance(questions),
+        )
+
+    def _chance(self, questions: Questions) -> Floats | None:
+        if not any(self.passes):
+            return None
+        unknown = np.full(len(questions), np.nan)
+        return np.stack(
+            [unknown if p is None else p.probability(questions) for p in self.passes],
+            axis=1,
         )
 
     def support(self, questions: Questions) -> Floats:

@@ -38,7 +38,7 @@ def counts_of(smiles: Sequence[str], kind: Kind) -> Counts:
 
 
 def descriptors_of(smiles: Sequence[str], is_quick: bool = False) -> Floats:
-    """Return descriptors as signed logarithms, `u x p`, NaN where there is none.
+    """Return descriptors, `u x p`, NaN where there is none.
 
     Args:
         smiles: One per row.
@@ -99,10 +99,8 @@ def _computed(
             for name, rows in counted.items()
         }
     values, _ = (quick_descriptors if kind == "quick" else descriptors)(written)
-    # Descriptors span many decades: a signed logarithm brings them together.
-    logs = np.sign(values) * np.log1p(np.abs(values))
     names = [canonical(s) for s in written]
-    return names, {kind: dict(zip(written, logs, strict=True))}
+    return names, {kind: dict(zip(written, values, strict=True))}
 
 
 def _absent(kind: str) -> np.ndarray:

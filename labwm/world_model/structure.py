@@ -61,8 +61,8 @@ NUMBERS_EXPLORE = (Structure("ard-matern52"),)
 NAMES_EXPLORE = (Structure("ard-matern52-explore", prior="explore"),)
 LIBRARY = (Structure("summed-tanimoto-descriptors", "library"),)
 REACTION = (
+    Structure("kpca-identity", "kernel-pca-names"),
     Structure("kpca-chen", "kernel-pca", "chen"),
-    Structure("kpca-descriptors-chen", "both", "chen"),
     Structure("one-hot-chen", "names", "chen"),
 )
 REACTION_EXPLORE = (Structure("kpca-explore", "kernel-pca", "explore"),)

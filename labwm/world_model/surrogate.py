@@ -21,6 +21,8 @@ from labwm.world_model.inputs import Inputs, join
 from labwm.world_model.kernel import Kernel
 from labwm.world_model.linear_algebra import cholesky, threads_for
 
+NOISE_REACH = 2.5
+"""Standard units of the mean beyond which noise changes no more."""
 BLOCK = 512
 """Rows compared at once: larger blocks cost memory and gain no speed."""
 
@@ -54,8 +56,11 @@ class Surrogate:
         noise: Their noise variances, length `n`.
         factor: Lower Cholesky factor of the kernel matrix plus noise, `n x n`.
         location: Zero of the standardised units, in the readout's unit.
-        scale: One standardised unit, in the readout's unit.
-        noise_variance: Of measuring once more.
+        scale: One standardised unit, in the readout's unit; negative where the readout
+            falls when those that it is learnt together with rise.
+        noise_variance: Of measuring once more where the mean is zero.
+        noise_slope: Change of its logarithm per standard unit of the mean; 0 where
+            noise is the same everywhere.
     """
 
     encoder: Encoder
@@ -67,6 +72,7 @@ class Surrogate:
     location: float
     scale: float
     noise_variance: float
+    noise_slope: float = 0.0
 
     def encode(self, questions: Questions) -> Inputs:
         """Encode questions once; every other method takes what this returns."""
@@ -100,7 +106,12 @@ class Surrogate:
         """Return all that is said of the marginals of questions."""
         mean, variance = self.mean_and_variance(block)
         known = (1.0 - variance / self.kernel.signal_variance).clamp(0.0, 1.0)
-        return Latent(mean, variance, torch.full_like(mean, self.noise_variance), known)
+        return Latent(mean, variance, self.noise_at(mean), known)
+
+    def noise_at(self, mean: Tensor) -> Tensor:
+        """Return the variance of measuring once where this is expected, length `q`."""
+        bent = (self.noise_slope * mean.clamp(-NOISE_REACH, NOISE_REACH)).exp()
+        return self.noise_variance * bent
 
     def covariance(self, a: Inputs, b: Inputs) -> Tensor:
         """Return the posterior covariance of the latent function, `a x b`."""
@@ -121,10 +132,12 @@ class Surrogate:
         Args:
             inputs: `k` rows.
             y: Their standardised values, length `k`.
-            noise: Their noise variances; by default `noise_variance` each.
+            noise: Their noise variances; by default those of one measurement each.
         """
         if noise is None:
             noise = torch.full_like(y, self.noise_variance)
+            if self.noise_slope:
+                noise = self.noise_at(self.mean_and_variance(inputs)[0])
         with threads_for(len(self.targets)):
             corner = self.kernel.matrix(inputs, inputs) + torch.diag(noise)
             low = self._whitened(inputs)

@@ -16,13 +16,15 @@ from torch import Tensor
 from labwm.errors import IntegrityError
 from labwm.schema import CalibrationMap, ModelCard, Record, Scale, Status
 from labwm.space.questions import Observations, Questions
+from labwm.world_model.classifier import Classifier
 from labwm.world_model.columns import (
     MoleculeEncoder,
     NamesEncoder,
     NumberEncoder,
+    ReadoutColumn,
     TimeEncoder,
 )
-from labwm.world_model.embedding import DescriptorPca, KernelPca, Standardiser
+from labwm.world_model.embedding import KernelPca, Standardiser
 from labwm.world_model.encoding import Encoder
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.gaussian_process import GaussianProcessModel
@@ -40,7 +42,8 @@ PARTS: Final[dict[str, type]] = {
     for part in (
         GaussianProcessModel, Surrogate, Encoder, Kernel, Term, Inputs, Counts,
         NumberEncoder, NamesEncoder, MoleculeEncoder, TimeEncoder, KernelPca,
-        DescriptorPca, Standardiser, Observations, Questions, FullScaleSurrogate, Spread,
+        Standardiser, Observations, Questions, FullScaleSurrogate, Spread,
+        Classifier, ReadoutColumn,
     )
 }  # fmt: skip
 RECORDS: Final[dict[str, type[Record]]] = {

@@ -12,7 +12,7 @@ Reference:
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -20,9 +20,10 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
+from labwm.schema import Prediction
 from labwm.space.questions import Questions
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.full_scale_draw import FullScalePath, draw_full_scale
@@ -50,13 +51,16 @@ class Path:
         """Return the function and a measurement's noise sd, length `q` each."""
         own = self.surrogate
         inputs = own.encode(questions)
-        parts = [torch.empty(0, dtype=torch.float64)]
+        empty = torch.empty(0, dtype=torch.float64)
+        parts, means = [empty], [empty]
         with threads_for(len(self.correction)):
             for part in blocks(inputs):
                 cross = own.kernel.matrix(part, own.inputs)
                 parts.append(self.prior(part) + cross @ self.correction)
+                means.append(cross @ own.weights)
         drawn = own.location + own.scale * torch.cat(parts).numpy()
-        return drawn, np.full(len(drawn), own.scale * np.sqrt(own.noise_variance))
+        noise = own.noise_at(torch.cat(means)).sqrt().numpy()
+        return drawn, abs(own.scale) * noise
 
 
 def draw_path(
@@ -79,6 +83,34 @@ def draw_path(
 
 
 @dataclass(frozen=True)
+class PassDraw:
+    """One drawn pass/fail readout: a latent path, or one chance for all.
+
+    Attributes:
+        path: Latent function; unit noise above zero is a pass.
+        chance: Probability of a pass where there is no path.
+    """
+
+    path: Path | FullScalePath | None
+    chance: float
+
+    def truth(self, questions: Questions) -> Floats:
+        """Return the probability of a pass in this world, length `q`."""
+        if self.path is None:
+            return np.full(len(questions), self.chance)
+        return ndtr(self.path(questions)[0])
+
+    def outcome(self, questions: Questions, noise: Floats) -> Floats:
+        """Return 1 for a pass and 0 for a fail, length `q`, given standard normals."""
+        latent = (
+            np.full(len(questions), ndtri(self.chance))
+            if self.path is None
+            else self.path(questions)[0]
+        )
+        return (latent + noise > 0.0).astype(float)
+
+
+@dataclass(frozen=True)
 class GaussianProcessWorld:
     """One world; its outcomes follow what `predict` states.
 
@@ -86,11 +118,13 @@ class GaussianProcessWorld:
         seed: Names the world.
         paths: Latent function of each readout, length `m`.
         predict: The posterior that the world was drawn from.
+        passes: Draws of the readouts that are pass/fail, by their place.
     """
 
     seed: int
     paths: tuple[Path | FullScalePath, ...]
     predict: Marginals
+    passes: Mapping[int, PassDraw]
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -99,7 +133,10 @@ class GaussianProcessWorld:
 
     def truth(self, questions: Questions) -> Floats:
         """Return the drawn function without replicate noise, `q x m`."""
-        return self._calibrated(questions, self._latent(questions)[0])
+        values = self._calibrated(self.predict(questions), self._latent(questions)[0])
+        for j, own in self.passes.items():
+            values[:, j] = own.truth(questions)
+        return values
 
     def outcome(self, questions: Questions, replicate: NDArray[np.int64]) -> Floats:
         """Measure each question once in this world, `q x m`.
@@ -113,21 +150,26 @@ class GaussianProcessWorld:
         for j in range(len(self.paths)):
             noise = keyed_normals(keys, f"measured|{self.seed}|{j}", replicate)
             latent[:, j] += noise_sd[:, j] * noise
-        return self._calibrated(questions, latent)
+        values = self._calibrated(self.predict(questions), latent)
+        for j, own in self.passes.items():
+            noise = keyed_normals(keys, f"passed|{self.seed}|{j}", replicate)
+            values[:, j] = own.outcome(questions, noise)
+        return values
 
     def _latent(self, questions: Questions) -> tuple[Floats, Floats]:
         drawn = [path(questions) for path in self.paths]
         values, noises = zip(*drawn, strict=True)
         return np.stack(values, axis=1), np.stack(noises, axis=1)
 
-    def _calibrated(self, questions: Questions, latent: Floats) -> Floats:
+    def _calibrated(self, stated: Prediction, latent: Floats) -> Floats:
         # The same monotone map as the marginal: y = location + scale * g(z).
-        stated = self.predict(questions)
         z = (latent - stated.location) / stated.scale
         values = np.stack(
             [g.forward(z[:, j]) for j, g in enumerate(stated.calibration)], axis=1
         )
-        steps = RESOLUTION * np.array([path.surrogate.scale for path in self.paths])
+        steps = RESOLUTION * np.array(
+            [abs(path.surrogate.scale) for path in self.paths]
+        )
         return np.round((stated.location + stated.scale * values) / steps) * steps
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, spearmanr
+from scipy.stats import binomtest, kstest, norm, spearmanr
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from labwm import scores
 from labwm.errors import InvalidInputError
@@ -147,3 +148,91 @@ def test_scores_refuse_what_they_cannot_pair(y: list, mean: list, problem: str):
 def test_levels_lie_between_zero_and_one(level: float):
     with pytest.raises(InvalidInputError, match=r"Write 0\.9 for 90"):
         scores.interval_score([1.0], [0.0], [2.0], level=level)
+
+
+def test_crpss_compares_with_the_empirical_distribution_of_training_outcomes():
+    y, mean, sd = outcomes(60)
+    train = np.random.default_rng(3).gamma(2.0, size=25)
+    own = scores.crps_gaussian(y, mean, sd)
+    spread = np.abs(train[:, None] - train[None, :]).mean() / 2
+    reference = np.abs(y[:, None] - train[None, :]).mean(1) - spread
+    expected = 1 - own.mean() / reference.mean()
+    assert scores.crpss(own, y, train) == pytest.approx(expected)
+    assert np.isnan(scores.crpss([0.0], [1.0], [1.0, 1.0]))
+
+
+def test_sharpness_and_dispersion_are_moments_of_the_stated_deviations():
+    assert scores.sharpness([3.0, 4.0]) == pytest.approx(np.sqrt(12.5))
+    assert scores.dispersion([1.0, 3.0]) == pytest.approx(np.sqrt(2) / 2)
+    assert np.isnan(scores.dispersion([1.0]))
+
+
+def test_the_distance_from_uniform_is_that_of_kolmogorov():
+    u = np.random.default_rng(2).beta(2, 1, 80)
+    assert scores.pit_distance(u) == pytest.approx(kstest(u, "uniform").statistic)
+
+
+def test_an_honest_model_stays_below_the_simulated_area():
+    rng = np.random.default_rng(9)
+    bound = scores.honest_miscalibration_area(50)
+    areas = [scores.miscalibration_area(rng.random(50)) for _ in range(400)]
+    assert np.mean(np.array(areas) < bound) == pytest.approx(0.9, abs=0.05)
+    assert scores.honest_miscalibration_area(2000) < 0.25 * bound
+
+
+def test_the_worst_slab_finds_where_intervals_fail_and_nothing_where_they_do_not():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    honest = rng.random(2000) < 0.9
+    assert scores.worst_slab_coverage(x, honest) > 0.82
+    broken = honest & ~((x[:, 0] > 0.8) & (rng.random(2000) < 0.6))
+    assert scores.worst_slab_coverage(x, broken) < 0.65
+
+
+def test_adversarial_groups_look_worse_than_all_rows_and_worst_where_few():
+    u = np.random.default_rng(0).random(400)
+    area = scores.miscalibration_area(u)
+    found = [scores.adversarial_miscalibration(u, share=s) for s in (0.05, 0.5)]
+    assert found[0] > found[1] > area
+
+
+def test_scores_of_probabilities_are_those_of_other_libraries():
+    rng = np.random.default_rng(4)
+    p = rng.random(300)
+    hit = rng.random(300) < p**2
+    assert scores.brier(hit, p) == pytest.approx(metrics.brier_score_loss(hit, p))
+    assert scores.log_loss(hit, p) == pytest.approx(metrics.log_loss(hit, p))
+    share, stated = calibration_curve(hit, p, n_bins=10, strategy="quantile")
+    assert scores.calibration_error(hit, p) == pytest.approx(
+        np.mean(np.abs(share - stated)), abs=1e-9
+    )
+
+
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(InvalidInputError, match="outcomes are 0 or 1"):
+        scores.brier([1.0, 0.0], [0.5, 1.5])
+    with pytest.raises(InvalidInputError, match="outcomes are 0 or 1"):
+        scores.log_loss([0.5], [0.5])
+
+
+def test_scores_are_those_of_uncertainty_toolbox_and_scoringrules():
+    # Printed by uncertainty-toolbox 0.1.1 and scoringrules 0.10.0 for `outcomes()`.
+    y, mean, sd = outcomes()
+    cdf = norm.cdf(y, mean, sd)
+    low, high = norm.ppf(0.05, mean, sd), norm.ppf(0.95, mean, sd)
+    found = (
+        scores.miscalibration_area(cdf),
+        scores.sharpness(sd),
+        scores.crps_gaussian(y, mean, sd).mean(),
+        scores.nlpd(norm.logpdf(y, mean, sd)),
+        scores.interval_score(y, low, high, level=0.9).mean(),
+    )
+    expected = (
+        0.01400932375912829,  # on a grid of 2,000 levels
+        1.3549297391854893,
+        0.6942873800196364,
+        1.596475624219134,
+        5.075828568726141,
+    )
+    assert found[0] == pytest.approx(expected[0], abs=2e-5)
+    assert found[1:] == pytest.approx(expected[1:], rel=1e-9)

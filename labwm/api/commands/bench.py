@@ -1,8 +1,4 @@
-"""`labwm bench predict|screen|env`: models, pools and environments on a table."""
-
-from typing import Annotated
-
-from cyclopts import Parameter
+"""`labwm bench screen|env`: policies on a pool, and practice environments."""
 
 from labwm.api.commands.bench_parts import (
     Policies,
@@ -12,12 +8,6 @@ from labwm.api.commands.bench_parts import (
     teller,
 )
 from labwm.api.terminal import Json, out, refuse_unwritable, side, table, write_json
-
-Models = Annotated[
-    list[str],
-    Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
-]
-_SCORES = ("rmse", "r2", "spearman", "nlpd", "crps", "coverage90", "seconds")
 
 
 def screen(  # noqa: PLR0913 one argument per flag
@@ -77,49 +67,6 @@ def screen(  # noqa: PLR0913 one argument per flag
     out.print(f"data sha256 {found.data_sha256}", markup=False)
 
 
-def predict(  # noqa: PLR0913 one argument per flag
-    *,
-    data: str,
-    protocol: str | None = None,
-    model: Models = ["default", "random_forest", "mean"],  # noqa: B006 only read
-    split: str = "random",
-    readout: str | None = None,
-    seeds: int = 10,
-    json: Json = None,
-) -> None:
-    """Score models on rows that they did not see.
-
-    Parameters
-    ----------
-    data: Catalogue name or table.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    split: random, or a file with the columns row, fold, role.
-    readout: Which one is scored; that of the first objective when not given.
-    seeds: Random splits.
-    """
-    refuse_unwritable(json)
-    rules, measurements = material(data, protocol)
-    from labwm.evaluation.predict import PredictSettings, bench_predict
-
-    wanted = PredictSettings(tuple(model), split, seeds, readout)
-    with progress_bar() as shown:
-        found = bench_predict(
-            rules, measurements, wanted, data=data, progress=teller(shown)
-        )
-    write_json(json, found.to_json())
-    names = list(dict.fromkeys((row.name, row.at) for row in found.rows))
-    by_name = {(row.name, row.at, row.metric): row for row in found.rows}
-    table(
-        *("model", "split", *_SCORES),
-        title=f"mean [95 % interval] over {found.seeds} seeds",
-        rows=[
-            (*name, *(cell(by_name.get((*name, score))) for score in _SCORES))
-            for name in names
-        ],
-    )
-    out.print(f"data sha256 {found.data_sha256}", markup=False)
-
-
 def env(
     *,
     data: str | None = None,
@@ -145,13 +92,10 @@ def env(
 
         data, protocol = str(shipped("assay_data/xtb_dyes/table.csv")), "xtb_dyes"
     rules, measurements = material(data, protocol)
-    from labwm.evaluation.env_speed import measure_env_speed
-    from labwm.space import observations_from
-    from labwm.virtual_lab.practice import learn_task
+    from labwm.evaluation.env_speed import measure_env_speed, practice_task
 
-    measured = observations_from(rules, measurements)
     side.print("learning …", markup=False)
-    task = learn_task(rules, measured, budget=budget, n_learnt=rows)
+    task = practice_task(rules, measurements, budget=budget, n_learnt=rows)
     found = measure_env_speed(task, num_envs=envs)
     write_json(json, found.to_json())
     table(

@@ -293,3 +293,15 @@ def test_a_bound_leaves_the_batch_as_it_is():
     alone = improvement.log_gain(mean[None], sd, known[None])[0]
     pruned = replace(whole, bound=alone)
     assert greedy_batch(whole, 6, seed=0).index == greedy_batch(pruned, 6, seed=0).index
+
+
+def test_a_region_that_failed_is_avoided(state_of):
+    pool = state_of().pool
+    hot = [i for i in range(27) if pool.row(i)["temperature"] == 100]
+    cooler = [i for i in range(27) if i not in hot][::2]
+    told = propose(state_of(tuple(cooler), failed=hot[:6]), n=2, policy="default")
+    assert told.model.predict(pool).success[hot].max() < 0.5
+    assert not set(rows_of(told)) & set(hot)
+    # Without the failures, heat is where the promise is.
+    known = propose(state_of(tuple(cooler)), n=2, policy="default")
+    assert set(rows_of(known)) & set(hot)

@@ -72,3 +72,21 @@ def direct_arylation_yields(mirror: Path) -> np.ndarray:
     (path,) = mirror.glob("emdgroup/baybe/*/benchmarks/data/direct_arylation/data.csv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         return np.array([float(row["yield"]) for row in csv.DictReader(file)])
+
+
+@pytest.fixture(scope="session")
+def library_table() -> tuple[Protocol, list[Measurement]]:
+    """Forty molecules, their number of atoms, and a little noise."""
+    from tests.unit.world_model.assays import MOLECULES, library
+
+    rng = np.random.default_rng(1)
+    return library(), [
+        Measurement(
+            conditions={"molecule": smiles},
+            readouts={"size": Value(value=sum(c.isalpha() for c in smiles) + noise)},
+            origin=Origin.IMPORTED,
+        )
+        for smiles, noise in zip(
+            MOLECULES, 0.2 * rng.normal(size=len(MOLECULES)), strict=True
+        )
+    ]

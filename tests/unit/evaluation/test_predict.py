@@ -7,19 +7,34 @@ from labwm.errors import (
     InvalidInputError,
     NotEnoughDataError,
     NotFoundError,
+    SpaceError,
     TableError,
     UnavailableError,
 )
 from labwm.evaluation.baselines import forest_features, normal
+from labwm.evaluation.forecasts import forecasts_of, joined, scored
 from labwm.evaluation.lookup import lookup_from
-from labwm.evaluation.predict import PredictSettings, bench_predict, scored
-from labwm.evaluation.splits import random_splits, read_splits
-from labwm.schema import Protocol
+from labwm.evaluation.predict import PredictSettings, bench_predict, compare
+from labwm.evaluation.predict_plots import write_plots
+from labwm.evaluation.split_files import read_splits
+from labwm.evaluation.splits import (
+    group_splits,
+    random_splits,
+    scaffold_splits,
+    time_splits,
+)
+from labwm.schema import Protocol, Status, Value
 from labwm.space.questions import questions_from
 
 METRICS = {
-    "rmse", "mae", "r2", "spearman", "nlpd", "msll", "crps", "coverage90",
-    "interval_score90", "miscalibration_area", "ence", "seconds", "peak_mb",
+    "rmse", "mae", "r2", "spearman", "nlpd", "nlpd_standardised", "nlpd_expected",
+    "msll", "crps", "crpss", "coverage90", "width90", "interval_score90",
+    "vacuous_share", "sharpness", "dispersion", "miscalibration_area", "pit_distance",
+    "ence", "error_sd_spearman", "error_sd_spearman_expected", "seconds", "peak_mb",
+    "worst_nlpd_excess", "pooled_coverage90", "pooled_miscalibration_area",
+    "pooled_miscalibration_area_honest", "pooled_worst_slab_coverage90",
+    "pooled_adversarial_miscalibration", "pooled_coverage90_low_support",
+    "pooled_coverage90_middle_support", "pooled_coverage90_high_support",
 }  # fmt: skip
 
 
@@ -36,11 +51,15 @@ def test_the_model_beats_the_forest_and_the_forest_beats_the_mean(paint, paint_t
 
 def test_scores_of_the_truth_itself_are_the_best_possible():
     y = np.random.default_rng(0).normal(size=4000)
-    found = scored(y, y, normal(np.zeros(4000), np.ones(4000)))
+    said = forecasts_of(y, normal(np.zeros(4000), np.ones(4000)), y[:, None])
+    found = scored(said, y)
     assert found["coverage90"] == pytest.approx(0.9, abs=0.02)
     assert found["miscalibration_area"] < 0.02
     assert found["nlpd"] == pytest.approx(0.5 * np.log(2 * np.pi * np.e), abs=0.05)
     assert found["crps"] == pytest.approx(1 / np.sqrt(np.pi), rel=0.03)
+    assert found["nlpd"] == pytest.approx(found["nlpd_expected"], abs=0.05)
+    assert abs(found["crpss"]) < 0.01
+    assert found["dispersion"] == 0.0
 
 
 def test_random_splits_keep_replicates_together(paint, paint_table):
@@ -62,8 +81,9 @@ def test_a_split_file_is_followed(paint, paint_table, tmp_path):
     expected = np.sqrt(np.mean((y[:12] - y[12:].mean()) ** 2))
     row = table.get("mean", "rmse", "fold-1")
     assert row.mean == pytest.approx(expected)
-    assert row.low is None
-    assert row.n == 1
+    # One split: the interval is over its twelve rows.
+    assert row.low < row.mean < row.high
+    assert row.n == 12
 
 
 @pytest.mark.parametrize(
@@ -126,3 +146,136 @@ def test_a_forest_sees_every_kind_of_parameter():
     assert np.all(np.isfinite(x))
     assert x[0, -3:].tolist() == [0.3, 0.7, 0.5]
     assert not np.array_equal(x[0], x[1])
+
+
+def test_the_plain_process_beats_the_mean_and_knows_its_noise(paint, paint_table):
+    settings = PredictSettings(models=("tanimoto_gp", "mean"), seeds=2)
+    found = bench_predict(paint, paint_table, settings)
+    rmse = {n: found.get(n, "rmse", "random").mean for n in ("tanimoto_gp", "mean")}
+    assert rmse["tanimoto_gp"] < 0.4 * rmse["mean"]
+    assert found.get("tanimoto_gp", "coverage90", "random").mean > 0.7
+
+
+def test_the_plain_process_compares_molecules(library_table):
+    protocol, table = library_table
+    settings = PredictSettings(models=("tanimoto_gp", "mean"), seeds=2)
+    found = bench_predict(protocol, table, settings)
+    rmse = {n: found.get(n, "rmse", "random").mean for n in ("tanimoto_gp", "mean")}
+    assert rmse["tanimoto_gp"] < rmse["mean"]
+
+
+def test_scaffolds_stay_whole_and_the_most_frequent_is_learnt_from(library_table):
+    from labwm.chem.scaffold import scaffolds
+
+    lookup = lookup_from(*library_table)
+    core = np.array(scaffolds(lookup.observed.questions.columns["molecule"]))
+    splits = scaffold_splits(lookup, 3)
+    assert [s.name for s in splits] == ["scaffold", *["scaffold-random"] * 3]
+    for split in splits:
+        assert not set(core[split.train]) & set(core[split.test])
+        assert len(split.train) + len(split.test) == len(lookup.observed)
+    sizes = {c: int(np.sum(core == c)) for c in set(core)}
+    assert max(sizes, key=sizes.__getitem__) in core[splits[0].train]
+
+
+def test_a_time_split_learns_from_the_past_only(paint, paint_table):
+    lookup = lookup_from(paint, paint_table)
+    for split in time_splits(lookup, 3):
+        assert split.train.max() < split.test.min()
+    assert len(time_splits(lookup, 1)) == 1
+    solids = np.asarray(lookup.observed.questions.columns["solids"], float)
+    for split in time_splits(lookup, 2, by="solids"):
+        assert solids[split.train].max() <= solids[split.test].min()
+
+
+def test_group_splits_ask_about_each_level_once(paint, paint_table):
+    lookup = lookup_from(paint, paint_table)
+    resin = lookup.observed.questions.columns["resin"]
+    asked = []
+    for split in group_splits(lookup, 10, by="resin"):
+        assert not set(resin[split.train]) & set(resin[split.test])
+        asked += sorted(set(resin[split.test]))
+    assert sorted(asked) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (PredictSettings(("mean",), "scaffold"), "needs a molecule parameter"),
+        (PredictSettings(("mean",), "time", by="day"), "orders rows by a condition"),
+        (PredictSettings(("mean",), "group"), "Name one with --by: resin, solids"),
+    ],
+    ids=["scaffold", "time", "group"],
+)
+def test_splits_that_the_table_cannot_give_are_refused(
+    paint, paint_table, settings, message
+):
+    with pytest.raises(SpaceError, match=message):
+        bench_predict(paint, paint_table, settings)
+
+
+def test_a_parameter_to_go_by_needs_a_split_that_goes_by_one():
+    with pytest.raises(InvalidInputError, match="Leave `by` out"):
+        PredictSettings(by="resin")
+
+
+def test_failures_are_scored_beside_their_base_rate(paint, paint_row):
+    rng = np.random.default_rng(3)
+    table = [
+        paint_row(r, s, None if s > 0.7 else 50 + 20 * s + rng.normal(), 1.0)
+        for r, s in zip(rng.choice(list("abcd"), 90), rng.random(90), strict=True)
+    ]
+    found = bench_predict(paint, table, PredictSettings(models=("default",), seeds=2))
+    brier = found.get("default", "success_brier", "random").mean
+    assert brier < 0.4 * found.get("default", "success_base_rate_brier", "random").mean
+    assert found.get("default", "success_calibration_error", "random").mean < 0.2
+
+
+def test_plots_are_drawn_of_every_kind_of_split(paint, paint_table, tmp_path):
+    settings = PredictSettings(models=("default", "mean"), seeds=2)
+    found = compare(paint, paint_table, settings)
+    paths = write_plots(found, tmp_path / "plots")
+    assert [path.name for path in paths] == [
+        "calibration_random.png",
+        "predicted_vs_measured_random.png",
+        "error_against_support_random.png",
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    rows = joined(found.said["default", "random"])
+    assert len(rows) == 24
+    assert np.isfinite(rows.support).all()
+    assert rows.features.shape[0] == 24
+
+
+def test_stated_noise_is_compared_with_the_replicates_left_out(paint, paint_row):
+    rng = np.random.default_rng(4)
+    table = [
+        paint_row(r, s, 40 + 10 * s + 2.0 * rng.normal(), 1.0, replicate=k)
+        for r in "abcd"
+        for s in np.linspace(0, 1, 12)
+        for k in range(3)
+    ]
+    settings = PredictSettings(models=("default", "mean"), split="replicates", seeds=2)
+    found = bench_predict(paint, table, settings)
+    assert 1 / 1.3 < found.get("default", "noise_sd_ratio", "replicates").mean < 1.3
+    assert found.get("mean", "noise_sd_ratio", "replicates") is None
+
+
+def test_a_replicate_split_needs_replicates(paint, paint_table):
+    with pytest.raises(NotEnoughDataError, match="measured more than once; got 0"):
+        bench_predict(paint, paint_table, PredictSettings(("mean",), "replicates"))
+
+
+def test_limits_are_scored_by_their_probability(paint, paint_table):
+    limit = Value(value=40.0, status=Status.BELOW)
+    table = [
+        row.model_copy(update={"readouts": row.readouts | {"gloss": limit}})
+        if row.readouts["gloss"].value < 40
+        else row
+        for row in paint_table
+    ]
+    found = bench_predict(paint, table, PredictSettings(("default", "mean"), seeds=2))
+    loss = {n: found.get(n, "nlpd_with_limits", "random").mean for n in
+            ("default", "mean")}  # fmt: skip
+    assert loss["default"] < loss["mean"] - 0.5
+    assert 0 < found.get("default", "limit_share", "random").mean < 0.5

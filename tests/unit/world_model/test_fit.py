@@ -172,14 +172,15 @@ def test_equal_values_are_predicted_as_such_and_the_card_says_so():
 
 def test_readouts_with_holes_learn_from_their_own_rows():
     rows = dose_assay(20)
-    values = np.concatenate([rows.values, 3 * rows.values], axis=1)
+    other = np.random.default_rng(8).normal(size=(20, 1))
+    values = np.concatenate([rows.values, other], axis=1)
     values[:8, 1] = np.nan
     protocol = two_numbers()
     second = protocol.readouts[0].model_copy(update={"name": "second"})
     both = protocol.model_copy(update={"readouts": (*protocol.readouts, second)})
     model = fit(observed(rows.questions, values, "signal", "second"), both)
     alone = fit(
-        observed(rows.questions.take(np.arange(8, 20)), rows.values[8:] * 3, "second"),
+        observed(rows.questions.take(np.arange(8, 20)), other[8:], "second"),
         protocol.model_copy(update={"readouts": (second,)}),
     )
     asked = dose_questions(6, seed=4)
@@ -194,7 +195,7 @@ def test_failed_rows_are_counted_and_named():
     values[:3], statuses[:3] = np.nan, Status.FAILED
     model = fit(replace(rows, values=values, statuses=statuses), two_numbers())
     assert (model.card.n_rows, model.card.n_failed) == (12, 3)
-    assert any("3 rows failed" in note for note in model.card.notes)
+    assert any("3 experiments failed" in note for note in model.card.notes)
 
 
 def test_the_card_names_the_structure_and_what_the_others_scored(assay):
