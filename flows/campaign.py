@@ -97,10 +97,13 @@ def run_campaign(spec: CampaignSpec) -> State:
 
 @flow(name="advance", flow_run_name="advance-all")
 def advance_all() -> State:
-    """Move every open campaign until each waits; on a schedule and by doorbell."""
+    """Move every open campaign until each waits; on a schedule and by doorbell.
+
+    Closed ones whose lab may still send results take them in.
+    """
     stood: list[str] = []
     broken: list[str] = []
-    for campaign_id in campaign.open_ids():
+    for campaign_id in (*campaign.open_ids(), *campaign.awaited_ids()):
         try:
             step = _move(campaign_id, patience_s=0.0)
         except LabwmError as error:  # the other campaigns go on

@@ -66,6 +66,10 @@ _COMMANDS: Final = {
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
         _Command("unfreeze", "decisions:unfreeze", "Let a frozen campaign go on."),
+        _Command("amend", "amending:amend", "Change what it may do, or its results."),
+        _Command("pause", "amending:pause", "Send nothing more for now."),
+        _Command("resume", "amending:resume", "Let a paused campaign go on."),
+        _Command("stop", "amending:stop", "End it before its budget is spent."),
         _Command("trim", "spending:trim", "Leave some out and approve the rest."),
         _Command("budget", "spending:budget", "Raise the budget, as a person."),
         _Command("supply", "spending:supply", "Say that more of a stock came in."),
@@ -103,6 +107,7 @@ _SINGLE: Final = (
     _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
     _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),
     _Command("openapi", "servers:openapi", "Print the OpenAPI document of REST."),
+    _Command("trace", "tracing:trace", "Where a thing comes from; what rests on it."),
     _Command("doctor", "database:doctor", "Say what is where, and what is wrong."),
 )
 

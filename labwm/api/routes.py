@@ -12,6 +12,8 @@ from labwm.api.json_body import JsonRoute
 from labwm.errors import InvalidInputError
 from labwm.errors import suggest as nearest
 from labwm.schema import (
+    Amendment,
+    AmendRequest,
     ApprovalRequest,
     BatchInfo,
     BudgetRequest,
@@ -25,6 +27,7 @@ from labwm.schema import (
     Problem,
     ProposeAnswer,
     ProposeRequest,
+    ReasonRequest,
     Record,
     Scope,
     Step,
@@ -33,6 +36,8 @@ from labwm.schema import (
     SuggestAnswer,
     SuggestRequest,
     SupplyRequest,
+    Trace,
+    TraceRequest,
     UnfreezeRequest,
 )
 
@@ -151,6 +156,45 @@ def unfreeze(request: UnfreezeRequest, principal: Caller) -> CampaignStatus:
     """Let a frozen campaign go on; agents may not."""
     campaign.unfreeze(request.campaign_id, note=request.note, principal=principal)
     return campaign.status(request.campaign_id)
+
+
+@routes.post("/amendments")
+def amend(
+    request: AmendRequest, principal: Caller, idempotency_key: IdempotencyKey = None
+) -> Amendment:
+    """Amend a running campaign, or say what that would do; agents may not."""
+    return campaign.amend(request, principal=principal)
+
+
+@routes.get("/campaigns/{campaign_id}/amendments")
+def amendments(campaign_id: CampaignId, principal: Caller) -> tuple[Amendment, ...]:
+    """List the amendments of a campaign, the first one first."""
+    require(principal, Scope.READ)
+    return campaign.amendments(campaign_id)
+
+
+@routes.post("/pause")
+def pause(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """Send nothing more until somebody resumes; agents may not."""
+    return campaign.pause(request, principal=principal)
+
+
+@routes.post("/resume")
+def resume(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """Let a paused campaign go on; agents may not."""
+    return campaign.resume(request, principal=principal)
+
+
+@routes.post("/close")
+def close(request: ReasonRequest, principal: Caller) -> CampaignStatus:
+    """End a campaign before its budget is spent; agents may not."""
+    return campaign.close(request, principal=principal)
+
+
+@routes.get("/trace")
+def trace(request: Annotated[TraceRequest, Query()], principal: Caller) -> Trace:
+    """Say where something comes from, down to raw bytes, and what rests on it."""
+    return campaign.trace(request, principal=principal)
 
 
 @routes.post("/budgets")

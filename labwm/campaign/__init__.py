@@ -10,6 +10,7 @@ from labwm.campaign.access import (
 from labwm.campaign.advance import advance, open_ids
 from labwm.campaign.agents import predict, suggest
 from labwm.campaign.alarms import unfreeze
+from labwm.campaign.amending import amend, amendments
 from labwm.campaign.approval import decide
 from labwm.campaign.database import (
     backup_database,
@@ -22,6 +23,7 @@ from labwm.campaign.dispatch import check_lab, install_lab, list_labs, work_lab
 from labwm.campaign.doorbell import ring
 from labwm.campaign.doubt import settle
 from labwm.campaign.evaluating import CampaignCalibration, calibrations
+from labwm.campaign.late import awaited_ids
 from labwm.campaign.model_notes import model_note
 from labwm.campaign.notes import round_note
 from labwm.campaign.notices import take_notice
@@ -33,6 +35,9 @@ from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
 from labwm.campaign.spending import raise_budget, supply
 from labwm.campaign.status import list_campaigns, measurements, status
+from labwm.campaign.steering import close, pause, resume
+from labwm.campaign.tracing import trace
+from labwm.campaign.typed_results import typed_values
 
 __all__ = [
     "LOCAL_PERSON",
@@ -42,11 +47,15 @@ __all__ = [
     "ModelReview",
     "Use",
     "advance",
+    "amend",
+    "amendments",
     "authenticate",
+    "awaited_ids",
     "backup_database",
     "calibrations",
     "champions",
     "check_lab",
+    "close",
     "create_key",
     "decide",
     "doctor",
@@ -61,12 +70,14 @@ __all__ = [
     "model_note",
     "open_campaign",
     "open_ids",
+    "pause",
     "predict",
     "promote",
     "propose",
     "protocol_of",
     "raise_budget",
     "report",
+    "resume",
     "review",
     "revoke_key",
     "ring",
@@ -78,6 +89,8 @@ __all__ = [
     "suggest",
     "supply",
     "take_notice",
+    "trace",
+    "typed_values",
     "unfreeze",
     "upgrade_database",
     "verify_database",

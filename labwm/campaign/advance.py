@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from labwm import settings
 from labwm.campaign import alarms, approval, dispatch, learning, rounds
+from labwm.campaign.amendments import amendments_of
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.late import take_in_late
 from labwm.campaign.lease import Lease, held
 from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_opening, read_situation
-from labwm.errors import InDoubtError
+from labwm.errors import ConflictError, InDoubtError
 from labwm.schema import CampaignState, JobState, Step, WaitsFor
 
 Say = Callable[[str], None]
@@ -35,11 +37,28 @@ def advance(campaign_id: str, *, progress: Say | None = None) -> Step:
     read_opening(store, campaign_id)
     with held(store, campaign_id, actor="advance") as lease:
         while True:
+            state = store.ledger.campaign(campaign_id).state
             situation = read_situation(store, campaign_id)
-            did, waits_for, is_round_over = _step(store, lease, situation, say)
+            try:
+                did, waits_for, is_round_over = _step(store, lease, situation, say)
+            except ConflictError:
+                if not _was_steered(store, situation, state):
+                    raise
+                say("somebody amended or stopped it meanwhile; going on from there")
+                continue
             say(did)
             if is_round_over or waits_for is not WaitsFor.NOTHING:
                 return _report_step(store, campaign_id, did, waits_for)
+
+
+def _was_steered(store: Books, situation: Situation, state: CampaignState) -> bool:
+    """Did a person change the campaign since it was read?
+
+    She writes outside the lease; what then contradicts the mover's step was refused.
+    """
+    name = situation.campaign_id
+    is_amended = len(amendments_of(store, name)) != len(situation.amendments)
+    return is_amended or store.ledger.campaign(name).state is not state
 
 
 def _say_nothing(line: str) -> None:
@@ -54,6 +73,9 @@ def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome
     last = past[-1] if past else None
     if last is None or last.is_closed:
         return _next_round(store, lease, situation, say)
+    state = store.ledger.campaign(situation.campaign_id).state
+    if last.is_unsent and state is not CampaignState.OPEN:
+        return f"round {last.number} is not sent: {state}", WaitsFor.PERSON, True
     if last.approval == "awaiting":
         return approval.settle(store, lease, situation, last)
     if last.approval in {"rejected", "expired"}:
@@ -63,8 +85,13 @@ def _step(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome
 
 
 def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> Outcome:
-    if store.ledger.campaign(situation.campaign_id).state is not CampaignState.OPEN:
-        return _finish(store, lease, "the campaign is closed")
+    state = store.ledger.campaign(situation.campaign_id).state
+    if state is not CampaignState.OPEN:
+        n_late = take_in_late(store, lease, situation, say=say)
+        came = f"; {n_late} late or corrected results were taken in" if n_late else ""
+        if state is CampaignState.STOPPED:
+            return f"paused{came}", WaitsFor.PERSON, True
+        return _finish(store, lease, f"the campaign is closed{came}")
     queued = rounds.queued_proposals(store, situation)
     if situation.n_left == 0:
         return _finish(store, lease, "the budget is spent")
@@ -99,7 +126,7 @@ def _work_on(
         return did, WaitsFor.NOTHING, False
     if now.has_ended:
         return learning.learn(store, lease, situation, now)
-    lab = dispatch.lab_of(store, situation)
+    lab = dispatch.lab_of(store, situation, now.job)
     if state == "reserved":
         try:
             sent = dispatch.send(store, lease, lab, now.job)
@@ -146,7 +173,7 @@ def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) 
         did=did,
         waits_for=waits_for,
         round=situation.round,
-        n_measured=len({m.proposal_id for m in situation.measurements}),
+        n_measured=len(situation.counts.answered),
         budget=situation.budget,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
     )

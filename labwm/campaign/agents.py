@@ -43,7 +43,7 @@ def predict(request: PredictRequest, *, principal: Principal) -> PredictAnswer:
         for conditions, belief in zip(request.experiments, beliefs, strict=True)
     )
     with store.ledger.visit(request.campaign_id, actor=principal.name) as w:
-        w.add_model_card(card)
+        w.add_model_card(card, as_of=situation.as_of)
         w.add_predictions(predictions)
     return PredictAnswer(
         predictions=predictions, recipe=card.recipe, n_rows=card.n_rows

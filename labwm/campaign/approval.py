@@ -252,7 +252,7 @@ def _batch_info(
     labels: Labels = situation.labels if costs.levels else {}
     return BatchInfo(
         batch_id=batch.key,
-        round=batch.number,
+        round=batch.index,
         content_sha256=batch.job.content_sha256,
         approval=batch.approval,
         submission=batch.submission,

@@ -28,9 +28,14 @@ class Round:
     is_closed: bool
 
     @property
-    def number(self) -> int:
-        """Number of the round, from 0."""
+    def index(self) -> int:
+        """Number of the round, from 0, as records hold it."""
         return self.batch.round
+
+    @property
+    def number(self) -> int:
+        """Number of the round, from 1, as people count."""
+        return self.batch.round + 1
 
     @property
     def job(self) -> Job:
@@ -85,6 +90,12 @@ class Round:
         """Proposals in the batch, in order."""
         named = (well.proposal_id for well in self.job.wells)
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def is_unsent(self) -> bool:
+        """Does it wait to be approved or sent, so that nothing of it was sent?"""
+        is_wanted = self.approval in {"drafted", "awaiting", "approved"}
+        return is_wanted and (self.submission in {None, "reserved"} or self.is_lost)
 
     @property
     def counts_as_spent(self) -> bool:

@@ -7,22 +7,25 @@ to refuse the key before anything new exists; any other waits for a person.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from labwm import settings
+from labwm.campaign.amendments import versions_of
 from labwm.campaign.batches import NEEDS_PERSON, NEVER_ARRIVED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.moments import Moment, reached
-from labwm.campaign.results import (
-    keep_unplanned,
-    measurements_of,
-    refuse_foreign_origin,
-    unsaid,
-)
+from labwm.campaign.results import is_answered, take_in, take_in_ended
 from labwm.campaign.situation import Situation, read_situation, read_table
-from labwm.errors import InDoubtError, LabError, NotFoundError, UnavailableError
+from labwm.campaign.virtual import virtual_lab_of
+from labwm.errors import (
+    ConflictError,
+    InDoubtError,
+    LabError,
+    UnavailableError,
+)
+from labwm.labs.folder import FolderLab
 from labwm.labs.lab import ComputingLab, Lab
 from labwm.labs.registry import build_lab, capabilities_of, lab_names, origin_of_lab
 from labwm.labs.replay import replay_lab
@@ -39,12 +42,17 @@ from labwm.schema import (
     WellResult,
 )
 from labwm.store import SubmissionState
-from labwm.store.machines import ENDED
 
 Say = Callable[[str], None]
 ServedLab = ComputingLab
 """A lab of this machine that a server speaks for; doors know it by this name."""
 
+_AT_LAB = (
+    SubmissionState.SUBMITTING,
+    SubmissionState.IN_DOUBT,
+    SubmissionState.ACCEPTED,
+    SubmissionState.RUNNING,
+)
 _ENDED = {JobState.FINISHED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -58,7 +66,25 @@ def origin_of(lab: str, protocol: Protocol | None = None) -> Origin:
     return Origin.VIRTUAL if lab == "virtual" else origin_of_lab(lab, protocol)
 
 
-def _capabilities(lab: str) -> Capabilities:
+def refuse_protocol(situation: Situation, protocol: Protocol) -> None:
+    """Refuse a version of the protocol that the campaign's lab cannot follow.
+
+    Raises:
+        ConflictError: If its results would have another origin.
+        ProtocolError: If the lab cannot do such experiments.
+    """
+    lab, origin = situation.opening.lab, situation.origin
+    if (found := origin_of(lab, protocol)) is not origin:
+        raise ConflictError(
+            f"Results of {situation.campaign_id!r} are {origin.value} for ever; under "
+            f"the new version they would be {found.value}. Open another campaign."
+        )
+    if lab not in {"virtual", "replay"}:
+        build_lab(lab, protocol=protocol, folder=settings.lab_folder(lab))
+
+
+def capabilities(lab: str) -> Capabilities:
+    """Return what a lab can do; NotFoundError if no lab has this name."""
     # The virtual lab is a spool in a room above the registry.
     return CAPABILITIES if lab == "virtual" else capabilities_of(lab)
 
@@ -69,28 +95,27 @@ def settles_doubt(lab: str) -> bool:
     Raises:
         NotFoundError: If no lab has this name.
     """
-    can = _capabilities(lab)
+    can = capabilities(lab)
     return can.dedup_by_key or (can.query_by_key and can.refuse_key)
 
 
-def lab_of(books: Books, situation: Situation) -> Lab:
-    """Build the lab of a campaign from what is stored; the same after any crash."""
+def lab_of(books: Books, situation: Situation, job: Job | None = None) -> Lab:
+    """Build the lab of a campaign from what is stored; the same after any crash.
+
+    It follows the version of the protocol that `job` follows; without, the present one.
+    """
     opening = situation.opening
     folder = settings.lab_folder(opening.lab) / situation.campaign_id
+    protocol = situation.protocol
+    if job is not None and job.protocol_version != protocol.version:
+        protocol = books.ledger.protocol(job.protocol_name, job.protocol_version)
     table = read_table(books, opening)
     if opening.lab == "virtual":
-        from labwm.space.questions import observations_from
-        from labwm.virtual_lab import build_virtual_lab
-
-        return build_virtual_lab(
-            observations_from(situation.protocol, table),
-            situation.protocol,
-            folder=folder,
-            seed=situation.spec.seed,
-        )
-    return build_lab(
-        opening.lab, protocol=situation.protocol, folder=folder, table=table
-    )
+        return virtual_lab_of(books, situation, protocol, folder)
+    lab = build_lab(opening.lab, protocol=protocol, folder=folder, table=table)
+    if isinstance(lab, FolderLab) and situation.amendments:
+        lab = replace(lab, versions=versions_of(books, situation.amendments))
+    return lab
 
 
 def refusals(
@@ -228,7 +253,7 @@ def gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobSt
     except UnavailableError as error:
         if lab.capabilities.computes:
             raise
-        say(f"round {job.round}: {error}")
+        say(f"round {job.round + 1}: {error}")
         return JobState.RUNNING
 
 
@@ -246,35 +271,26 @@ def _gather(books: Books, lease: Lease, lab: Lab, job: Job, *, say: Say) -> JobS
             reached(Moment.MEASURED)
             n_done += result.submission_key == key
             done = f"{n_done} of {len(job.wells)} wells"
-            say(f"round {job.round}: {done}: {_show(result)}")
+            say(f"round {job.round + 1}: {done}: {_show(result)}")
 
         lab.work(progress=progress)
         status = lab.status(key)
     # After the state: what a job that has ended gave is there.
-    state, n_came = status.state, _take_in(books, lease, lab, job)
+    state, n_came = status.state, take_in(books, lease, lab, job)
     if state in _ENDED and n_came < (n_told := min(status.n_done, len(job.wells))):
-        say(f"round {job.round}: results of {n_came} of {n_told} wells came")
+        say(f"round {job.round + 1}: results of {n_came} of {n_told} wells came")
         state = JobState.RUNNING  # an answer that was cut: the rest is asked for again
+    if state not in _ENDED and is_answered(books, key):
+        # People said what became of every well: nothing is left to wait for, and what
+        # the lab sends nevertheless is taken in as late.
+        state = JobState.FINISHED
     if state in _ENDED:
         with lease.write(books) as w:
             w.move_job(key, SubmissionState(state.value))
         reached(Moment.FINISHED)
     if not isinstance(lab, ComputingLab):
-        _take_in_late(books, lease, lab, job)
+        take_in_ended(books, lease, lab, job)
     return state
-
-
-def _take_in_late(books: Books, lease: Lease, lab: Lab, now: Job) -> None:
-    """Take in what a lab of people says of earlier jobs: late, corrected, cancelled."""
-    for past in books.ledger.jobs(now.campaign_id, states=ENDED):
-        key = past.job.submission_key
-        if key == now.submission_key:
-            continue
-        # One question without an answer holds up neither this round nor the other past
-        # ones: each is asked again at the next look.
-        with suppress(UnavailableError, NotFoundError):
-            if lab.status(key).state is not JobState.UNKNOWN:
-                _take_in(books, lease, lab, past.job)
 
 
 def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
@@ -287,20 +303,6 @@ def _lost(books: Books, lease: Lease, lab: Lab, key: str) -> JobState:
     with lease.write(books) as w:
         w.move_job(key, SubmissionState.IN_DOUBT, detail)
     return JobState.UNKNOWN
-
-
-def _take_in(books: Books, lease: Lease, lab: Lab, job: Job) -> int:
-    """Store what is new, raw bytes first; return of how many wells some came."""
-    results = lab.collect(job.submission_key, keep=books.objects.put)
-    reached(Moment.COLLECTED)
-    refuse_foreign_origin(lab.name, lab.origin, results)
-    measurements = measurements_of(job, lab.origin, results)
-    known = books.ledger.measurements_of_job(job.submission_key)
-    with lease.write(books) as w:
-        w.add_observations(unsaid(measurements, known))
-        keep_unplanned(w, job, results)
-        reached(Moment.TAKING_IN)
-    return len({result.well for result in results})
 
 
 def _show(result: WellResult) -> str:
@@ -353,7 +355,7 @@ def check_lab(name: str) -> tuple[str, ...]:
         NotFoundError: If no lab has this name.
     """
     origin = origin_of(name)
-    can = _capabilities(name)
+    can = capabilities(name)
     claims = [
         f"{claim}: {'yes' if value else 'no'}"
         for claim, value in can.model_dump().items()
@@ -388,9 +390,10 @@ def work_lab(name: str, *, say: Say | None = None) -> int:
         situation = read_situation(store, row.id)
         if row.state != "open" or situation.opening.lab != name:
             continue
-        lab = lab_of(store, situation)
-        if isinstance(lab, ComputingLab):
-            n_done += lab.work(
-                progress=lambda result: say(_show(result)) if say else None
-            )
+        for sent in store.ledger.jobs(row.id, states=_AT_LAB):
+            lab = lab_of(store, situation, sent.job)
+            if isinstance(lab, ComputingLab):
+                n_done += lab.work(
+                    progress=lambda result: say(_show(result)) if say else None
+                )
     return n_done

@@ -21,7 +21,9 @@ def draft_job(situation: Situation, proposals: Sequence[Proposal], *, key: str) 
     replicates = situation.protocol.n_replicates
     # Conditions that were measured before go on with the next replicate number: the
     # lab's noise is keyed by it, and the same number would give the same value again.
-    seen = Counter(canonical_json(m.conditions) for m in situation.measurements)
+    before = [m.conditions for m in situation.measurements]
+    before += situation.counts.retracted
+    seen = Counter(canonical_json(conditions) for conditions in before)
     wells = [
         Well(
             name=f"{i + 1:03d}" if replicates == 1 else f"{i + 1:03d}-{replicate + 1}",

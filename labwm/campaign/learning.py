@@ -52,18 +52,14 @@ class Scored:
 
 def learn(store: Books, lease: Lease, situation: Situation, batch: Round) -> Outcome:
     """Score the round's predictions and close it; the next round's model sees it."""
-    scored = [s for s in score(store, situation) if s.round == batch.number]
-    failed = [
-        m
-        for m in situation.measurements
-        if m.proposal_id in batch.proposal_ids and is_failed(m)
-    ]
+    scored = [s for s in score(store, situation) if s.round == batch.index]
+    failed = situation.counts.failed.intersection(batch.proposal_ids)
     n_inside = sum(s.is_inside_90 for s in scored)
     with lease.write(store) as w:
         w.event(
             "round.learned",
             {
-                "round": batch.number,
+                "round": batch.index,
                 "submission_key": batch.key,
                 "n_scored": len(scored),
                 "n_inside_90": n_inside,
@@ -78,21 +74,16 @@ def learn(store: Books, lease: Lease, situation: Situation, batch: Round) -> Out
     if scored:
         parts.append(f"{n_inside} of {len(scored)} values inside their 90 % interval")
     if failed:
-        parts.append(f"{len(failed)} failed wells")
+        parts.append(f"{len(failed)} failed")
     return ", ".join(parts), WaitsFor.NOTHING, True
 
 
 def close(store: Books, lease: Lease, batch: Round, *, did: str) -> Outcome:
     """Close a round that was not measured."""
     with lease.write(store) as w:
-        body: Json = {"round": batch.number, "submission_key": batch.key, "why": did}
+        body: Json = {"round": batch.index, "submission_key": batch.key, "why": did}
         w.event("round.closed", body)
     return did, WaitsFor.NOTHING, True
-
-
-def is_failed(measurement: Measurement) -> bool:
-    """Did the experiment give no value at all?"""
-    return all(v.status is Status.FAILED for v in measurement.readouts.values())
 
 
 def score(store: Books, situation: Situation) -> list[Scored]:
@@ -104,7 +95,7 @@ def score(store: Books, situation: Situation) -> list[Scored]:
     predictions = {p.id: p for p in store.ledger.predictions(situation.campaign_id)}
     scored: list[Scored] = []
     seen: set[str] = set()
-    for measurement in situation.measurements:
+    for measurement in situation.results:
         proposal = proposals.get(measurement.proposal_id or "")
         if proposal is None or proposal.prediction_id is None:
             continue

@@ -58,8 +58,8 @@ def _head(now: CampaignStatus) -> list[str]:
         f"Campaign **{row.campaign_id}** · {row.protocol} · lab {row.lab} · "
         f"{row.waits_for.value}",
         "",
-        f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} failed "
-        f"wells, {row.n_pending} pending. [Open the campaign]({now.link})",
+        f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} "
+        f"failed, {row.n_pending} pending. [Open the campaign]({now.link})",
         "",
         *_frozen(now),
     ]
@@ -144,7 +144,7 @@ def _round(
     predictions: dict[str, StoredPrediction],
 ) -> list[str]:
     measured: dict[str, list[Measurement]] = {}
-    for measurement in situation.measurements:
+    for measurement in situation.results:
         measured.setdefault(measurement.proposal_id or "", []).append(measurement)
     drawings = _drawings(
         situation, [proposals[name].candidate.conditions for name in batch.proposal_ids]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labwm.campaign.access import require
+from labwm.campaign.amendments import amendments_of, withdrawn_by
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.gates import reasons_to_ask
@@ -67,7 +68,7 @@ def propose(request: ProposeRequest, *, principal: Principal) -> ProposeAnswer:
         if isinstance(raced, ProposeAnswer):
             return raced
         if card:
-            w.add_model_card(card)
+            w.add_model_card(card, as_of=situation.as_of)
         w.add_predictions([one.prediction for one in screened if one.prediction])
         w.add_proposals([one.proposal for one in screened])
         w.event("agent.proposed", _receipt(request, principal, answer))
@@ -274,7 +275,9 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
         )
     verdicts = _verdicts(store, request.campaign_id)
     past = rounds_of(store, request.campaign_id)
+    amendments = amendments_of(store, request.campaign_id)
     placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
+    withdrawn = withdrawn_by(amendments)
     for proposal_id in request.proposal_ids:
         if proposal_id not in verdicts:
             raise NotFoundError(
@@ -286,6 +289,11 @@ def _refuse_unready(store: Books, request: SubmitRequest, queued: set[str]) -> N
                 f"Screening holds {proposal_id!r}: "
                 f"{'; '.join(verdicts[proposal_id].reasons)}. Propose other "
                 "conditions."
+            )
+        if proposal_id in withdrawn:
+            raise ConflictError(
+                f"An amendment withdrew {proposal_id!r}: the present protocol does not "
+                "allow it. Propose other conditions."
             )
         if proposal_id in queued | placed:
             raise ConflictError(

@@ -1,7 +1,7 @@
-"""The protocol of a campaign, as it was when the campaign was opened."""
+"""The protocol of a campaign, as amended."""
 
 from labwm.campaign.books import books
-from labwm.campaign.situation import read_opening
+from labwm.campaign.situation import read_present
 from labwm.schema import Protocol
 
 
@@ -12,5 +12,5 @@ def protocol_of(campaign_id: str) -> Protocol:
         NotFoundError: If there is no such campaign.
     """
     held = books()
-    opening = read_opening(held, campaign_id)
+    opening = read_present(held, campaign_id)
     return held.ledger.protocol(opening.protocol_name, opening.protocol_version)

@@ -9,16 +9,23 @@ import numpy as np
 
 import labwm
 from labwm import settings
+from labwm.campaign.amendments import AMENDED
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, score
 from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InvalidInputError, StoreError, UnavailableError
-from labwm.schema import Measurement, Origin, ReportSummary
+from labwm.schema import (
+    Measurement,
+    Origin,
+    PredictedReadout,
+    ReportSummary,
+    StoredPrediction,
+)
 
 if TYPE_CHECKING:
-    from labwm.evaluation.campaign_record import CampaignRecord
+    from labwm.evaluation.campaign_record import CampaignRecord, ReportedExperiment
     from labwm.evaluation.plate_tables import ReportedPlate
 
 
@@ -98,15 +105,16 @@ def record_of(store: Books, situation: Situation) -> "CampaignRecord":
             stated = predictions.get(proposal.prediction_id or "")
             experiments.append(
                 ReportedExperiment(
-                    round=past.number,
+                    round=past.index,
                     conditions=proposal.candidate.conditions,
                     reason=proposal.reason,
                     policy=proposal.policy,
                     label=proposal.candidate.label,
-                    prediction=stated.readouts if stated else None,
+                    prediction=_comparable(situation, stated),
                     measurements=tuple(results.get(name, ())),
                 )
             )
+    experiments += _typed(store, situation, ReportedExperiment)
     table = _pool_table(store, situation)
     left = last_outlook(store, campaign_id)
     return CampaignRecord(
@@ -122,6 +130,43 @@ def record_of(store: Books, situation: Situation) -> "CampaignRecord":
         outlook="" if left is None else left.text(),
         plates=_plates(store, past_rounds),
     )
+
+
+def _comparable(
+    situation: Situation, stated: StoredPrediction | None
+) -> dict[str, PredictedReadout] | None:
+    """Return what was predicted, where the present version observes the same."""
+    if stated is None or set(stated.readouts) != set(situation.protocol.readout_names):
+        return None
+    return stated.readouts
+
+
+def _typed(
+    store: Books, situation: Situation, experiment: "type[ReportedExperiment]"
+) -> "list[ReportedExperiment]":
+    """Return what people did beside the plan, in the rounds in which they said so."""
+    if not situation.amendments:
+        return []
+    name = situation.campaign_id
+    proposed = [event.seq for event in store.ledger.events(name, kind="round.proposed")]
+    said = store.ledger.events(name, kind=AMENDED)
+    rounds = {
+        taken.observation_id: sum(seq < event.seq for seq in proposed) - 1
+        for event, amendment in zip(said, situation.amendments, strict=True)
+        for taken in amendment.results
+    }
+    known = dict(zip(situation.read_ids, situation.measurements, strict=True))
+    return [
+        experiment(
+            round=max(0, rounds.get(found, 0)),
+            conditions=measurement.conditions,
+            reason="done and taken in by a person",
+            policy="a person",
+            measurements=(measurement,),
+        )
+        for found, measurement in known.items()
+        if measurement.proposal_id is None
+    ]
 
 
 def _plates(store: Books, rounds: Sequence[Round]) -> "list[ReportedPlate]":
@@ -175,9 +220,20 @@ def _asked(situation: Situation) -> dict[str, str]:
         "batch size": str(spec.batch_size or situation.protocol.lab.batch_size),
         "candidates": f"{len(situation.pool):,}",
         **({"table": f"{spec.data}: {table}"} if table else {}),
+        **_amended(situation),
         "opened": f"{situation.opening.opened_at:%Y-%m-%d %H:%M} UTC by "
         f"{situation.opening.opened_by}",
     }
+
+
+def _amended(situation: Situation) -> dict[str, str]:
+    if not situation.amendments:
+        return {}
+    said = f"{len(situation.amendments)}, the last: {situation.amendments[-1].reason}"
+    lost = len(situation.results) - len(situation.measurements)
+    if lost:
+        said += f"; {lost} results are of versions that the present one cannot read"
+    return {"amendments": said}
 
 
 def _provenance(store: Books, situation: Situation) -> dict[str, str]:

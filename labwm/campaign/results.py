@@ -1,10 +1,16 @@
-"""Results as measurements, and what is asked of them before they are taken in."""
+"""Taking results in: what is asked of them before, and what does not fit anywhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Protocol
 
-from labwm.errors import LabError
-from labwm.schema import Job, Measurement, Origin, WellResult
-from labwm.store import Writer
+from labwm.campaign.books import Books
+from labwm.campaign.lease import Lease
+from labwm.campaign.moments import Moment, reached
+from labwm.errors import LabError, NotFoundError, UnavailableError
+from labwm.schema import Job, JobState, JobStatus, Measurement, Origin, WellResult
+from labwm.store import WellState, Writer
+from labwm.store.machines import ENDED
 
 UNPLANNED = "result.unplanned"
 """Kind of the event that keeps a result of a well that the job does not have."""
@@ -75,3 +81,68 @@ def keep_unplanned(w: Writer, job: Job, results: Iterable[WellResult]) -> None:
         if digest not in known:
             body = {"sha256": digest, "result": result.model_dump(mode="json")}
             w.event(UNPLANNED, body)
+
+
+class Source(Protocol):
+    """The part of a lab that results come from."""
+
+    @property
+    def name(self) -> str:
+        """Name under which jobs address it."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Origin of everything it returns."""
+        ...
+
+    def status(self, submission_key: str) -> JobStatus:
+        """Say how a job stands."""
+        ...
+
+    def collect(
+        self, submission_key: str, *, keep: Callable[[bytes], str]
+    ) -> tuple[WellResult, ...]:
+        """Return every result so far; `keep` stores raw bytes and names them."""
+        ...
+
+
+def take_in(books: Books, lease: Lease, lab: Source, job: Job) -> int:
+    """Store what is new, raw bytes first; return of how many wells some came."""
+    results = lab.collect(job.submission_key, keep=books.objects.put)
+    reached(Moment.COLLECTED)
+    refuse_foreign_origin(lab.name, lab.origin, results)
+    measurements = measurements_of(job, lab.origin, results)
+    known = books.ledger.measurements_of_job(job.submission_key)
+    with lease.write(books) as w:
+        w.add_observations(unsaid(measurements, known))
+        keep_unplanned(w, job, results)
+        reached(Moment.TAKING_IN)
+    return len({result.well for result in results})
+
+
+def take_in_ended(
+    books: Books, lease: Lease, lab: Source, now: Job | None = None
+) -> int:
+    """Take in what a lab says of earlier jobs: late, corrected, cancelled.
+
+    Returns the number of new results.
+    """
+    n_new = 0
+    for past in books.ledger.jobs(lease.campaign_id, states=ENDED):
+        key = past.job.submission_key
+        if now is not None and key == now.submission_key:
+            continue
+        # One question without an answer holds up neither this round nor the other past
+        # ones: each is asked again at the next look.
+        with suppress(UnavailableError, NotFoundError):
+            if lab.status(key).state is not JobState.UNKNOWN:
+                n_known = len(books.ledger.measurements_of_job(key))
+                take_in(books, lease, lab, past.job)
+                n_new += len(books.ledger.measurements_of_job(key)) - n_known
+    return n_new
+
+
+def is_answered(books: Books, key: str) -> bool:
+    """Does every well of a job have a result, or was it retracted?"""
+    return WellState.PLANNED not in books.ledger.well_states(key).values()

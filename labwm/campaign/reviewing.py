@@ -199,14 +199,17 @@ def _replay(
     store: Books, situation: Situation, recipes: tuple[str, str]
 ) -> list[_Scores]:
     number = {
-        proposal_id: past.number
+        proposal_id: past.index
         for past in rounds_of(store, situation.campaign_id)
         for proposal_id in past.proposal_ids
     }
-    of_row = np.array([number[m.proposal_id or ""] for m in situation.measurements])
+    # Results of no batch (a person's own) came between rounds: they are left out.
+    of_row = np.array(
+        [number.get(m.proposal_id or "", -1) for m in situation.measurements]
+    )
     scored: list[_Scores] = []
     for now in sorted(set(of_row[of_row > 0].tolist()))[-MOST_ROUNDS:]:
-        before = situation.observed.take(np.flatnonzero(of_row < now))
+        before = situation.observed.take(np.flatnonzero((of_row >= 0) & (of_row < now)))
         after = situation.observed.take(np.flatnonzero(of_row == now))
         try:
             pair = [_score(situation, recipe, before, after) for recipe in recipes]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from labwm.campaign import modelling
+from labwm.campaign.amendments import AMENDED, voided_by, withdrawn_by
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.drafting import draft_job, first_key, put_up
@@ -16,7 +17,7 @@ from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
 from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation
-from labwm.errors import ExhaustedError, NotEnoughDataError
+from labwm.errors import ConflictError, ExhaustedError, NotEnoughDataError
 from labwm.schema import (
     Candidate,
     Conditions,
@@ -53,12 +54,13 @@ def propose_round(
     """
     taken = _fitting(situation, queued)
     n_free = situation.batch_size - len(taken)
-    say(f"round {situation.round}: choosing {n_free} experiments")
+    say(f"round {situation.round + 1}: choosing {n_free} experiments")
     asked = [proposal.candidate.conditions for proposal in taken]
     chosen, why = _plan(situation, asked, n=n_free)
     if not taken and (chosen is None or not chosen.choices):
         return None
     with lease.write(store) as w:
+        _refuse_amended(w, situation)
         proposals = taken + _store_plan(w, situation, chosen)
         job = draft_job(situation, proposals, key=first_key(situation))
         put_up(w, situation, job, proposals)
@@ -68,7 +70,7 @@ def propose_round(
     if chosen is not None and chosen.outlook is not None:
         say(chosen.outlook.text())
     policy = chosen.policy if chosen else "agents"
-    did = f"round {situation.round}: {len(proposals)} proposals by {policy}"
+    did = f"round {situation.round + 1}: {len(proposals)} proposals by {policy}"
     return "; ".join([did, *(f"left out, {reason}" for reason in why)])
 
 
@@ -76,6 +78,15 @@ def last_outlook(store: Books, campaign_id: str) -> Outlook | None:
     """Return what was left to gain when the last round was proposed, if it was said."""
     stated = store.ledger.events(campaign_id, kind=OUTLOOK)
     return Outlook.model_validate(stated[-1].body) if stated else None
+
+
+def _refuse_amended(w: Writer, situation: Situation) -> None:
+    """Refuse a batch that was chosen before an amendment."""
+    if len(w.events(AMENDED)) != len(situation.amendments):
+        raise ConflictError(
+            f"A batch follows the present protocol; {situation.campaign_id!r} was "
+            "amended while this one was chosen. Advance again: it is chosen anew."
+        )
 
 
 def short_of(situation: Situation, queued: Sequence[Proposal]) -> str | None:
@@ -137,7 +148,9 @@ def _store_plan(
 ) -> list[Proposal]:
     if chosen is None:
         return []
-    model_sha256 = w.add_model_card(chosen.card) if chosen.card else None
+    model_sha256 = (
+        w.add_model_card(chosen.card, as_of=situation.as_of) if chosen.card else None
+    )
     stored: list[Proposal] = []
     for rank, choice in enumerate(chosen.choices):
         name = f"{situation.campaign_id}-r{situation.round:03d}-p{rank:03d}"
@@ -216,14 +229,19 @@ def believe_if_possible(
 
 
 def queued_proposals(store: Books, situation: Situation) -> list[Proposal]:
-    """Return what agents submitted and no batch holds yet, the first first."""
-    past = rounds_of(store, situation.campaign_id)
-    placed = {proposal_id for one in past for proposal_id in one.proposal_ids}
-    wanted = [
-        proposal_id
-        for event in store.ledger.events(situation.campaign_id, kind="agent.submitted")
-        for proposal_id in Queued.model_validate(event.body).proposal_ids
-        if proposal_id not in placed
+    """Return what no batch holds and somebody wants measured, the first first.
+
+    That is what amendments queued again, then what agents submitted; less what
+    amendments withdrew.
+    """
+    voided = voided_by(situation.amendments)
+    past = [
+        one for one in rounds_of(store, situation.campaign_id) if one.key not in voided
     ]
+    gone = {proposal_id for one in past for proposal_id in one.proposal_ids}
+    gone |= withdrawn_by(situation.amendments)
+    wanted = [name for one in situation.amendments for name in one.queued_again]
+    for event in store.ledger.events(situation.campaign_id, kind="agent.submitted"):
+        wanted += Queued.model_validate(event.body).proposal_ids
     known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
-    return [known[proposal_id] for proposal_id in dict.fromkeys(wanted)]
+    return [known[name] for name in dict.fromkeys(wanted) if name not in gone]

@@ -3,18 +3,21 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import AwareDatetime
 
-from labwm.campaign.batches import control_wells, rounds_of
+from labwm.campaign.amendments import Reading, amendments_of, voided_by
+from labwm.campaign.batches import Round, control_wells, rounds_of
 from labwm.campaign.books import Books
+from labwm.campaign.counting import Counts, count
 from labwm.campaign.forecasts import forecast_errors
 from labwm.campaign.recipes import Use, recipes_of
 from labwm.errors import NotFoundError
 from labwm.schema import (
+    Amendment,
     CampaignSpec,
     Conditions,
     Measurement,
@@ -31,6 +34,7 @@ from labwm.space.questions import (
     questions_from,
 )
 from labwm.space.space import is_finite
+from labwm.store import Revision
 
 POOL_LIMIT = 100_000
 """Points of a space that a campaign draws; a smaller space is listed whole."""
@@ -69,8 +73,19 @@ class Situation:
 
     campaign_id: str
     opening: Opening
+    """What it was opened with, and what amendments put in its place."""
     protocol: Protocol
+    """The present version."""
+    amendments: tuple[Amendment, ...]
+    as_of: int
+    """Number of the last event when the results were read."""
+    results: tuple[Measurement, ...]
+    """Every result that counts, as it was stored."""
     measurements: tuple[Measurement, ...]
+    """Those that the present version can read, in its terms: what models learn."""
+    read_ids: tuple[str, ...]
+    """Digests under which `measurements` are stored."""
+    counts: Counts
     avoided: list[Conditions]
     """Conditions that are pending, in doubt, or were rejected."""
     round: int
@@ -90,7 +105,7 @@ class Situation:
 
         How a campaign stands does not depend on it, and can be told where it was lost.
         """
-        pool = _read_pool(self.books, self.protocol, self.opening)
+        pool = read_pool(self.books, self.protocol, self.opening)
         return pool if self.allowed is None else pool.take(np.array(self.allowed))
 
     @property
@@ -132,7 +147,7 @@ class Situation:
     @functools.cached_property
     def forecast_errors(self) -> Mapping[str, tuple[float, ...]]:
         """Standardised errors of the predictions stored before, by readout."""
-        return forecast_errors(self.books, self.campaign_id, self.measurements)
+        return forecast_errors(self.books, self.campaign_id, self.results)
 
     @functools.cached_property
     def data_sha256(self) -> str:
@@ -194,6 +209,33 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     return Opening.model_validate(prepared[0].body)
 
 
+def present(opening: Opening, amendments: Sequence[Amendment]) -> Opening:
+    """Return an opening with what the last amendment put in its place."""
+    if not amendments:
+        return opening
+    last = amendments[-1]
+    return opening.model_copy(
+        update={
+            "protocol_name": last.after.name,
+            "protocol_version": last.after.version,
+            "protocol_sha256": last.after.sha256,
+            "pool_sha256": last.pool_sha256,
+            "pool_object": last.pool_object,
+            "labels_object": last.labels_object,
+        }
+    )
+
+
+def read_present(books: Books, campaign_id: str) -> Opening:
+    """Return what a campaign keeps to now: its opening as amended.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    opening = read_opening(books, campaign_id)
+    return present(opening, amendments_of(books, campaign_id))
+
+
 def budget_of(books: Books, campaign_id: str, spec: CampaignSpec) -> int:
     """Return the experiments that a campaign may measure in all."""
     raised = books.ledger.events(campaign_id, kind=RAISED)
@@ -207,35 +249,60 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         NotFoundError: If there is no such campaign.
     """
     opening = read_opening(books, campaign_id)
+    amendments = amendments_of(books, campaign_id)
+    opening = present(opening, amendments)
     protocol = books.ledger.protocol(opening.protocol_name, opening.protocol_version)
     rounds = rounds_of(books, campaign_id)
     controls = control_wells(rounds)
-    measurements = tuple(
-        measurement
-        for measurement in books.ledger.measurements(campaign_id)
-        if (measurement.job_key or "", measurement.well or "") not in controls
-    )
-    answered = {m.proposal_id for m in measurements}
-    avoided = [
-        well.conditions
-        for past in rounds
-        for well in past.job.wells
-        if well.proposal_id is not None and well.proposal_id not in answered
+    as_of, all_stored = books.ledger.counting(campaign_id)
+    stored = [
+        (row, found)
+        for row, found in all_stored
+        if (found.job_key or "", found.well or "") not in controls
     ]
-    counted = [past for past in rounds if past.counts_as_spent]
+    results = tuple(measurement for _, measurement in stored)
+    counts = count(
+        rounds,
+        results,
+        retracted=books.ledger.retracted_slots(campaign_id),
+        voided=voided_by(amendments),
+    )
+    reading = Reading(amendments, protocol)
+    readable = _readable(reading, rounds, stored)
     return Situation(
         campaign_id=campaign_id,
         opening=opening,
         protocol=protocol,
-        measurements=measurements,
-        avoided=avoided,
+        amendments=amendments,
+        as_of=as_of,
+        results=results,
+        measurements=tuple(readable.values()),
+        read_ids=tuple(readable),
+        counts=counts,
+        avoided=list(counts.avoided),
         # A trimmed batch, and one that was asked again, are of the same round.
         round=max((past.job.round + 1 for past in rounds), default=0),
         budget=budget_of(books, campaign_id, opening.spec),
-        n_spent=sum(len(past.proposal_ids) for past in counted),
+        n_spent=sum(len(past.proposal_ids) for past in rounds if past.counts_as_spent),
         recipes=recipes_of(books, campaign_id),
         books=books,
     )
+
+
+def _readable(
+    reading: Reading,
+    rounds: Sequence[Round],
+    stored: Sequence[tuple[Revision, Measurement]],
+) -> dict[str, Measurement]:
+    """Return the results that the present version can read, in its terms."""
+    if not reading.amendments:
+        return {row.id: found for row, found in stored}
+    versions = {past.job.submission_key: past.job.protocol_version for past in rounds}
+    read = {
+        row.id: reading.read(row.id, found, versions.get(found.job_key or ""))
+        for row, found in stored
+    }
+    return {id_: one for id_, one in read.items() if isinstance(one, Measurement)}
 
 
 def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
@@ -247,10 +314,12 @@ def read_table(books: Books, opening: Opening) -> tuple[Measurement, ...]:
 
 
 def objects_of(books: Books, campaign_id: str) -> tuple[str, ...]:
-    """Return the digests of the objects that a campaign was opened with."""
+    """Return the digests of the objects that a campaign was opened or amended with."""
     opening = read_opening(books, campaign_id)
-    named = (opening.pool_object, opening.table_object, opening.labels_object)
-    return tuple(digest for digest in named if digest is not None)
+    named = {opening.pool_object, opening.table_object, opening.labels_object}
+    for amendment in amendments_of(books, campaign_id):
+        named |= {amendment.pool_object, amendment.labels_object}
+    return tuple(sorted(digest for digest in named if digest is not None))
 
 
 def pool_bytes(pool: Questions) -> bytes:
@@ -264,5 +333,6 @@ def _pool_of(data: bytes, protocol_json: bytes) -> Questions:
     return questions_from(protocol, json.loads(data))
 
 
-def _read_pool(books: Books, protocol: Protocol, opening: Opening) -> Questions:
+def read_pool(books: Books, protocol: Protocol, opening: Opening) -> Questions:
+    """Return the candidates that a campaign was opened or amended with."""
     return _pool_of(books.objects.get(opening.pool_object), protocol.canonical_json())

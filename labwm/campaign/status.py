@@ -8,7 +8,7 @@ from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import settles_doubt
 from labwm.campaign.gates import reasons_to_ask
 from labwm.campaign.inventory import accounts_of
-from labwm.campaign.learning import calibration, is_failed, score
+from labwm.campaign.learning import calibration, score
 from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
@@ -71,13 +71,19 @@ def measurements(
 
 def waits_for(store: Books, situation: Situation) -> WaitsFor:
     """Say what a campaign waits for, without moving it."""
-    if store.ledger.campaign(situation.campaign_id).state is not CampaignState.OPEN:
-        return WaitsFor.DONE
+    state = store.ledger.campaign(situation.campaign_id).state
+    idle = {
+        CampaignState.OPEN: WaitsFor.NOTHING,
+        CampaignState.STOPPED: WaitsFor.PERSON,
+    }
     past = rounds_of(store, situation.campaign_id)
     if not past or past[-1].is_closed:
-        frozen = freeze_of(store, situation.campaign_id)
-        return WaitsFor.PERSON if frozen else WaitsFor.NOTHING
+        if state is CampaignState.OPEN and freeze_of(store, situation.campaign_id):
+            return WaitsFor.PERSON
+        return idle.get(state, WaitsFor.DONE)
     last = past[-1]
+    if last.is_unsent and state is not CampaignState.OPEN:
+        return idle.get(state, WaitsFor.DONE)
     if last.approval == "awaiting" and reasons_to_ask(situation, last.job.conditions):
         return WaitsFor.APPROVAL
     if last.submission in {"submitting", "in_doubt"}:
@@ -89,7 +95,7 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
 
 
 def _summary(store: Books, situation: Situation) -> CampaignSummary:
-    measured = situation.measurements
+    counts = situation.counts
     return CampaignSummary(
         campaign_id=situation.campaign_id,
         title=situation.protocol.title or situation.protocol.name,
@@ -98,9 +104,10 @@ def _summary(store: Books, situation: Situation) -> CampaignSummary:
         state=store.ledger.campaign(situation.campaign_id).state,
         waits_for=waits_for(store, situation),
         round=situation.round,
-        n_measured=len({m.proposal_id for m in measured}),
-        n_failed=sum(is_failed(m) for m in measured),
-        n_pending=len(situation.avoided),
+        n_measured=len(counts.answered),
+        n_failed=len(counts.failed),
+        n_pending=len(counts.pending),
+        n_own=counts.n_own,
         budget=situation.budget,
         opened_at=situation.opening.opened_at,
     )

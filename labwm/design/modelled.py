@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labwm.design.candidates import Rows
 from labwm.design.greedy_batch import Picks, Problem, greedy_batch
 from labwm.design.improvement import Improvement
-from labwm.design.posterior import latent, marginals, objective_columns
+from labwm.design.posterior import latent, objective_columns
 from labwm.design.search import search
 from labwm.design.start import Ready
 from labwm.design.state import State
@@ -89,9 +89,11 @@ def gains_of(
     """Return the log of what each question is expected to add by itself, length `q`."""
 
     def score(questions: Questions) -> Floats:
-        mean, sd = marginals(ready.model, state.protocol, questions)
+        prediction = ready.model.predict(questions)
+        columns = objective_columns(state.protocol)
+        mean, sd = prediction.mean[:, columns], prediction.epistemic_sd[:, columns]
         gain = improvement.log_gain(mean[None], sd, known[None])[0]
-        return gain + _log_weight(state, ready, questions)
+        return gain + _log_weight(state, ready, questions, prediction)
 
     return score
 
@@ -141,8 +143,10 @@ def _choose_in(
     group: Rows,
 ) -> Chosen:
     questions = state.pool.take(group)
-    mean, sd = marginals(ready.model, state.protocol, questions)
-    weight = _log_weight(state, ready, questions)
+    prediction = ready.model.predict(questions)
+    columns = objective_columns(state.protocol)
+    mean, sd = prediction.mean[:, columns], prediction.epistemic_sd[:, columns]
+    weight = _log_weight(state, ready, questions, prediction)
     single = improvement.log_gain(mean[None], sd, known[None])[0] + weight
     ranked = np.argsort(-single, kind="stable")
     n_compared = max(N_COMPARED, 8 * n)
@@ -166,11 +170,12 @@ def _choose_in(
         n_compared = max(2 * n_compared, n_needed)
 
 
-def _log_weight(state: State, ready: Ready, questions: Questions) -> Floats:
+def _log_weight(
+    state: State, ready: Ready, questions: Questions, prediction: Prediction
+) -> Floats:
     weight = np.zeros(len(questions))
     if ready.log_price is not None:
         weight -= ready.log_price(questions)
-    prediction = ready.model.predict(questions)
     weight += log_probability_of_counting(state, prediction)
     return weight + log_probability_of_success(prediction)
 

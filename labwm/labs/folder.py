@@ -60,6 +60,8 @@ class FolderLab:
     protocol: Protocol
     settle_seconds: float = SETTLE_SECONDS
     name: str = "folder"
+    versions: tuple[Protocol, ...] = ()
+    """Versions of the protocol that earlier jobs follow, besides `protocol`."""
 
     def __post_init__(self) -> None:
         """Refuse a protocol that no worklist can hold."""
@@ -185,7 +187,7 @@ class FolderLab:
             key = folder.path.name
             # A worklist only moves on: this order misses none that is being moved.
             if not any(self._worklist(place, key).exists() for place in _PLACES):
-                content = worklist_bytes(folder.job, self.protocol)
+                content = worklist_bytes(folder.job, self._followed(folder.job))
                 durable.publish(self._worklist("outbox", key), content)
             durable.publish(offered, b"")
 
@@ -199,8 +201,13 @@ class FolderLab:
                 f"Results are named by the key of their job, KEY.results.csv; got "
                 f"{name!r}. Rename the file and put it into the inbox again."
             )
-        rows = read_results(content, path, folder.job, self.protocol)
+        rows = read_results(content, path, folder.job, self._followed(folder.job))
         _files(folder).store(rows, self.origin, raw=content)
+
+    def _followed(self, job: Job) -> Protocol:
+        """Return the version of the protocol that a job follows."""
+        known = {version.digest(): version for version in self.versions}
+        return known.get(job.protocol_sha256, self.protocol)
 
     def _message(self, key: str) -> str:
         """Say what of this job, or of no job at all, a person must look after."""

@@ -245,6 +245,7 @@ class BatchInfo(Record):
 
     batch_id: str
     round: int
+    """From 0, as in the records of its proposals; people are told one more."""
     content_sha256: Sha256
     approval: str
     """drafted, awaiting, approved, rejected or expired."""
@@ -273,9 +274,15 @@ class CampaignSummary(Record):
     state: CampaignState
     waits_for: WaitsFor
     round: int
+    """Rounds so far; people count them from 1, records from 0."""
     n_measured: int
+    """Experiments of batches with a result, failed ones included."""
     n_failed: int
+    """Experiments whose results hold no value."""
     n_pending: int
+    """Experiments of the open batch without a result."""
+    n_own: int
+    """Results that people took in beside the batches."""
     budget: int
     opened_at: AwareDatetime
 

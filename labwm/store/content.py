@@ -51,6 +51,27 @@ class Reservation(Record):
     job: Job
 
 
+class Retraction(Record):
+    """That a slot counts no longer, or again: what a person said of its results."""
+
+    slot: str
+    number: int
+    """Of the retractions and their lifting of one slot, from 0; the last one holds."""
+    observation_id: str
+    """What counted when it was retracted; what counts again when it was lifted."""
+    is_retracted: bool
+    reason: str
+    by: str
+
+
+class Training(Record):
+    """What a model was fitted to: what counted right after an event."""
+
+    model_id: str
+    as_of: int
+    """Number of the campaign's last event when its results were read."""
+
+
 @dataclass(frozen=True)
 class Content:
     """One kind of record: the event that covers it, its table, and its columns."""
@@ -140,6 +161,19 @@ def _job(reservation: Reservation) -> Columns:
     }
 
 
+def _retraction(retraction: Retraction) -> Columns:
+    return {
+        "id": f"{retraction.slot}#{retraction.number}",
+        "slot": retraction.slot,
+        "number": retraction.number,
+        "observation_id": retraction.observation_id,
+    }
+
+
+def _training(training: Training) -> Columns:
+    return {"model_id": training.model_id, "as_of": training.as_of}
+
+
 def _entry(entry: Entry) -> Columns:
     return entry.model_dump(exclude={"note"})
 
@@ -160,14 +194,20 @@ BATCHES: Final = Content(
 JOBS: Final = Content(
     "reserved", tables.jobs, Reservation, "submission_key", _job, is_per_campaign=False
 )
+RETRACTIONS: Final = Content(
+    "retracted", tables.retractions, Retraction, "id", _retraction
+)
+TRAININGS: Final = Content("trained", tables.trainings, Training, "model_id", _training)
 ENTRIES: Final = Content("booked", tables.account_entries, Entry, "id", _entry)
 CONTENTS: Final = (
     PREDICTIONS,
     PROPOSALS,
     MODEL_CARDS,
+    TRAININGS,
     BATCHES,
     JOBS,
     OBSERVATIONS,
+    RETRACTIONS,
     ENTRIES,
 )
 

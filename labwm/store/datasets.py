@@ -13,6 +13,7 @@ from labwm.errors import ConflictError, DuplicateError, NotFoundError
 from labwm.schema import Origin
 from labwm.store.chain import Author, append_event, utc_now
 from labwm.store.content import digest_of_records
+from labwm.store.engine import lock_names
 from labwm.store.tables import dataset_origins, dataset_rows, datasets, observations
 
 
@@ -24,6 +25,7 @@ def declare(
     Raises:
         DuplicateError: If there is one of that name.
     """
+    lock_names(connection)
     query = select(datasets.c.id).where(datasets.c.id == dataset_id)
     if connection.execute(query).first():
         raise DuplicateError(

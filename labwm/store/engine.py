@@ -5,7 +5,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.ext.compiler import compiles
@@ -23,6 +32,7 @@ WAIT_SECONDS: Final = 30
 """How long a writer waits for the writers before it."""
 
 IMMEDIATE: Final = "labwm_immediate"
+_NAMES: Final = 0x6C61626E616D65  # "labname"
 
 
 class database_ms(FunctionElement[int]):  # noqa: N801 - it is an SQL function
@@ -98,6 +108,16 @@ def reading(engine: Engine) -> Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ")
     return engine
+
+
+def lock_names(connection: Connection) -> None:
+    """Let transactions that give out names for ever pass one after the other.
+
+    SQLite's write lock does so by itself. In PostgreSQL two that look for a name at
+    once both miss it, and the second one's row would be refused instead of known.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_NAMES)))
 
 
 def _address(url: str) -> URL:

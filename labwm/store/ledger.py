@@ -11,6 +11,7 @@ from labwm import settings
 from labwm.schema import (
     AccountInfo,
     CampaignSpec,
+    Conditions,
     Measurement,
     ModelCard,
     Origin,
@@ -18,12 +19,21 @@ from labwm.schema import (
     Protocol,
     StoredPrediction,
 )
-from labwm.store import accounts, datasets, leases, observations, principals, queries
+from labwm.store import (
+    accounts,
+    datasets,
+    leases,
+    observations,
+    principals,
+    queries,
+    result_queries,
+)
 from labwm.store.chain import Author, Json, utc_now
 from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
 from labwm.store.migrate import make_ready
 from labwm.store.opening import open_campaign, store_protocol
+from labwm.store.tracing import Tracer
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
     BatchView,
@@ -281,6 +291,49 @@ class Ledger:
         with self._reading() as connection:
             return queries.current_measurements(connection, campaign_id)
 
+    def counting(
+        self, campaign_id: str
+    ) -> tuple[int, tuple[tuple[Revision, Measurement], ...]]:
+        """Return the last event's number and what counts then, seen in one moment.
+
+        In the order of `measurements`.
+        """
+        with self._reading() as connection:
+            return result_queries.counting(connection, campaign_id)
+
+    def observations_named(
+        self, campaign_id: str, prefix: str
+    ) -> tuple[tuple[Revision, Measurement], ...]:
+        """Return the observations whose digest begins so, at most three of them."""
+        with self._reading() as connection:
+            return result_queries.observations_named(connection, [campaign_id], prefix)
+
+    def last_of_well(
+        self, campaign_id: str, submission_key: str, well: str
+    ) -> tuple[tuple[Revision, Measurement], ...]:
+        """Return the last revision of each replicate of a well, counting or not."""
+        with self._reading() as connection:
+            return result_queries.last_of_well(
+                connection, campaign_id, submission_key, well
+            )
+
+    def highest_revision(self, campaign_id: str, observation_id: str) -> int:
+        """Return the largest revision number of an observation's slot."""
+        with self._reading() as connection:
+            return result_queries.highest_revision(
+                connection, campaign_id, observation_id
+            )
+
+    def next_replicate(self, campaign_id: str, conditions: Conditions) -> int:
+        """Return the replicate number of the next result without a job."""
+        with self._reading() as connection:
+            return result_queries.next_replicate(connection, campaign_id, conditions)
+
+    def retracted_slots(self, campaign_id: str) -> frozenset[str]:
+        """Return the slots (`job/well/replicate`) that are retracted now."""
+        with self._reading() as connection:
+            return observations.retracted_slots(connection, campaign_id)
+
     def measurements_of_job(self, submission_key: str) -> tuple[Measurement, ...]:
         """Return every observation that answers a job, superseded ones too."""
         with self._reading() as connection:
@@ -300,6 +353,12 @@ class Ledger:
         """Return the identity of the measurements that count."""
         with self._reading() as connection:
             return observations.dataset_sha256(connection, campaign_id)
+
+    @contextmanager
+    def tracing(self) -> Iterator[Tracer]:
+        """Follow what is stored from one thing to the next, as one moment saw it."""
+        with self._reading() as connection:
+            yield Tracer(connection)
 
     def verify(self, campaign_id: str) -> Verified:
         """Fold the chain again and compare everything; see `verify.verify_campaign`.

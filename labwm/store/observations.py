@@ -1,19 +1,21 @@
 """Taking results in: any order and duplication of a stream gives the same data set."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError
-from labwm.schema import Measurement, Status
+from labwm.schema import Measurement, Status, sha256_of
 from labwm.store import datasets
 from labwm.store.chain import BLOCK, Author
 from labwm.store.content import (
     OBSERVATIONS,
     Columns,
+    Retraction,
     append_new,
     digest_of_records,
 )
@@ -23,6 +25,7 @@ from labwm.store.tables import (
     jobs,
     observation_slots,
     observations,
+    retractions,
     wells,
 )
 
@@ -56,20 +59,35 @@ def add_observations(
     fresh = append_new(connection, author, OBSERVATIONS, measurements)
     if fresh:
         datasets.add_rows(connection, author.campaign_id, fresh)
-        current = _renew_slots(connection, author.campaign_id, fresh)
+        slots = {row["slot"] for row in fresh}
+        current = renew_slots(connection, author.campaign_id, slots)
         _step_wells(connection, author, current)
     return Added(len(fresh), len(measurements) - len(fresh))
 
 
 def dataset_sha256(connection: Connection, campaign_id: str) -> str:
-    """Return the identity of the present data: the digest of its sorted digests."""
-    return digest_of_records(
-        connection.scalars(
-            select(observation_slots.c.observation_id).where(
-                observation_slots.c.campaign_id == campaign_id
-            )
+    """Return the identity of the present data: the digest of what it says, sorted.
+
+    The same result read from another file is the same data.
+    """
+    query = (
+        select(observations.c.id, observations.c.raw_sha256, observations.c.body)
+        .join(
+            observation_slots,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.observation_id == observations.c.id),
         )
+        .where(observation_slots.c.campaign_id == campaign_id)
     )
+    rows = connection.execute(query).mappings()
+    return digest_of_records(said_sha256(row) for row in rows)
+
+
+def said_sha256(row: Mapping[Any, Any]) -> str:
+    """Return the digest of what an observation says, wherever it was written."""
+    if row["raw_sha256"] is None:
+        return row["id"]
+    return sha256_of(json.loads(row["body"]) | {"raw_sha256": None})
 
 
 def has_results(connection: Connection, submission_key: str) -> bool:
@@ -82,10 +100,14 @@ def latest(rows: Iterable[Any]) -> Any:
     """Return the row that counts among revisions of one slot, whatever their order.
 
     The lab's own revision number decides, then the time of measuring; a lab that
-    contradicts itself under one number and time is settled by digest, so that the
-    order of arrival never matters.
+    contradicts itself under one number and time is settled by the digest of what it
+    says, so that neither the order of arrival matters nor the file that came first.
     """
-    return max(rows, key=lambda row: (row["revision"], row["measured_at"], row["id"]))
+    return max(rows, key=_precedence)
+
+
+def _precedence(row: Mapping[Any, Any]) -> tuple[int, str, str, str]:
+    return (row["revision"], row["measured_at"], said_sha256(row), row["id"])
 
 
 def _refuse_unknown_wells(
@@ -120,14 +142,18 @@ def _wells_of(connection: Connection, campaign_id: str, key: str) -> set[str]:
     )
 
 
-def _renew_slots(
-    connection: Connection, campaign_id: str, fresh: list[Columns]
+def renew_slots(
+    connection: Connection, campaign_id: str, slots: Iterable[str]
 ) -> list[Columns]:
-    """Point the slots of new observations at the ones that count; return those."""
-    slots = sorted({row["slot"] for row in fresh})
+    """Point slots at the observations that count; return those.
+
+    A slot that a person retracted points nowhere until she lifts it: a later revision
+    of the lab's is stored and does not count by itself.
+    """
+    names = sorted(slots)
     revisions = defaultdict(list)
-    for start in range(0, len(slots), BLOCK):
-        block = slots[start : start + BLOCK]
+    for start in range(0, len(names), BLOCK):
+        block = names[start : start + BLOCK]
         query = select(observations).where(
             observations.c.campaign_id == campaign_id, observations.c.slot.in_(block)
         )
@@ -140,19 +166,49 @@ def _renew_slots(
             )
         )
     _refuse_contradictions(revisions)
-    current = [dict(latest(rows)) for rows in revisions.values()]
-    connection.execute(
-        insert(observation_slots),
-        [
-            {
-                "campaign_id": campaign_id,
-                "slot": row["slot"],
-                "observation_id": row["id"],
-            }
-            for row in current
-        ],
-    )
+    retracted = retracted_slots(connection, campaign_id, names)
+    current = [
+        dict(latest(rows)) for slot, rows in revisions.items() if slot not in retracted
+    ]
+    if current:
+        connection.execute(
+            insert(observation_slots),
+            [
+                {
+                    "campaign_id": campaign_id,
+                    "slot": row["slot"],
+                    "observation_id": row["id"],
+                }
+                for row in current
+            ],
+        )
     return current
+
+
+def retracted_slots(
+    connection: Connection, campaign_id: str, slots: Sequence[str] | None = None
+) -> frozenset[str]:
+    """Return the slots that are retracted now, of some slots or of all."""
+    table = retractions
+    query = (
+        select(table.c.slot, table.c.body)
+        .where(table.c.campaign_id == campaign_id)
+        .order_by(table.c.number)
+    )
+    if slots is None:
+        found = list(connection.execute(query))
+    else:
+        found = [
+            row
+            for start in range(0, len(slots), BLOCK)
+            for row in connection.execute(
+                query.where(table.c.slot.in_(slots[start : start + BLOCK]))
+            )
+        ]
+    holds = {
+        slot: Retraction.model_validate_json(body).is_retracted for slot, body in found
+    }
+    return frozenset(slot for slot, is_retracted in holds.items() if is_retracted)
 
 
 def _refuse_contradictions(revisions: dict[str, list[Any]]) -> None:
@@ -171,7 +227,7 @@ def _step_wells(connection: Connection, author: Author, current: list[Columns]) 
     """Set each touched well to what its counting results say; exclusions stay."""
     for key in sorted({row["job_key"] for row in current if row["job_key"]}):
         touched = {row["well"] for row in current if row["job_key"] == key}
-        outcome = _outcomes(connection, author.campaign_id, key, touched)
+        outcome = outcomes(connection, author.campaign_id, key, touched)
         standing = standings(connection, WELL, key)
         wanted = {
             (key, well): state
@@ -181,9 +237,10 @@ def _step_wells(connection: Connection, author: Author, current: list[Columns]) 
         move(connection, author, WELL, wanted, {})
 
 
-def _outcomes(
+def outcomes(
     connection: Connection, campaign_id: str, key: str, touched: set[str]
 ) -> dict[str, str]:
+    """Return what the results that count say of some wells; others are left out."""
     query = (
         select(observations.c.well, observations.c.body)
         .join(

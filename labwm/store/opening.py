@@ -6,6 +6,7 @@ from labwm.errors import DuplicateError
 from labwm.schema import CampaignSpec, Origin, Protocol
 from labwm.store import datasets
 from labwm.store.chain import Author, Json, append_event, utc_now
+from labwm.store.engine import lock_names
 from labwm.store.machines import CAMPAIGN
 from labwm.store.moves import begin, parse
 from labwm.store.tables import campaigns, events, leases, protocols
@@ -17,6 +18,7 @@ def store_protocol(connection: Connection, protocol: Protocol) -> str:
     Raises:
         DuplicateError: If this name and version was stored with other content.
     """
+    lock_names(connection)
     digest = protocol.digest()
     query = select(protocols.c.sha256).where(
         protocols.c.name == protocol.name, protocols.c.version == protocol.version

@@ -16,6 +16,7 @@ from labwm.errors import (
     UnauthenticatedError,
 )
 from labwm.store.chain import text_of, utc_now
+from labwm.store.engine import lock_names
 from labwm.store.tables import keys, principals
 from labwm.store.views import Principal
 
@@ -38,6 +39,7 @@ def create_key(
             "A principal is a person, an agent or a service with a name of letters, "
             f"digits and . _ @ -; got {kind!r} {name!r}. Mend them."
         )
+    lock_names(connection)
     query = select(principals.c.kind).where(principals.c.name == name)
     known = connection.execute(query).scalar_one_or_none()
     now = utc_now(connection)

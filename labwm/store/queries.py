@@ -216,6 +216,17 @@ def campaign_batches(
     return tuple(_batch_view(row) for row in connection.execute(query))
 
 
+def batch(connection: Connection, batch_id: str) -> BatchView:
+    """Return the batch of one name, of whatever campaign, or raise NotFoundError."""
+    query = _last_moves(batches, APPROVAL.name, "batch_id")
+    row = connection.execute(query.where(batches.c.batch_id == batch_id)).first()
+    if row is None:
+        raise NotFoundError(
+            f"No batch is called {batch_id!r}. List them with `labwm campaign status`."
+        )
+    return _batch_view(row)
+
+
 def _batch_view(row: Row[Any]) -> BatchView:
     draft = Draft.model_validate_json(row.body)
     return BatchView(
@@ -314,7 +325,7 @@ def revisions(
     """Return every observation ever stored, superseded ones too, by slot."""
     query = (
         select(observations, observation_slots.c.observation_id.label("current"))
-        .join(
+        .outerjoin(
             observation_slots,
             (observation_slots.c.campaign_id == observations.c.campaign_id)
             & (observation_slots.c.slot == observations.c.slot),

@@ -215,6 +215,53 @@ Index(None, observations.c.campaign_id, observations.c.slot)
 Index(None, observations.c.job_key)
 Index(None, observations.c.raw_sha256)
 
+retractions = _content(
+    "retractions",
+    _key("campaign_id"),
+    _key("id"),
+    _text("slot"),
+    Column("number", Integer, nullable=False),
+    _text("observation_id"),
+    UniqueConstraint("campaign_id", "slot", "number"),
+)
+retractions.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "observation_id"],
+        ["observations.campaign_id", "observations.id"],
+    )
+)
+
+trainings = _content(
+    "trainings",
+    _key("campaign_id"),
+    _key("model_id"),
+    Column("as_of", Integer, nullable=False),
+)
+trainings.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "model_id"], ["model_cards.campaign_id", "model_cards.id"]
+    )
+)
+trainings.append_constraint(
+    ForeignKeyConstraint(
+        ["campaign_id", "as_of"],
+        ["events.campaign_id", "events.seq"],
+        name="fk_trainings_as_of",
+    )
+)
+Index(None, trainings.c.campaign_id, trainings.c.as_of)
+
+# Follows from the bodies of predictions and proposals, as `wells` from those of jobs.
+model_uses = Table(
+    "model_uses",
+    metadata,
+    _key("campaign_id"),
+    _key("model_id"),
+    _key("kind"),
+    _key("id"),
+)
+Index(None, proposals.c.campaign_id, proposals.c.prediction_id)
+
 observation_slots = Table(
     "observation_slots",
     metadata,

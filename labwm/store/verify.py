@@ -14,17 +14,21 @@ from labwm.store.content import (
     CONTENTS,
     JOBS,
     OBSERVATIONS,
+    PREDICTIONS,
+    PROPOSALS,
     Content,
     Reservation,
     digest_of_records,
     well_rows,
 )
+from labwm.store.lineage import use_rows
 from labwm.store.machine_tables import moves, states
 from labwm.store.machines import MACHINES, NEW, Machine
 from labwm.store.moves import Move, Subject, digest_of_moves, parse
-from labwm.store.observations import dataset_sha256, latest
+from labwm.store.observations import dataset_sha256, latest, retracted_slots
 from labwm.store.opening import opening_body
 from labwm.store.tables import (
+    model_uses,
     observation_slots,
     wells,
 )
@@ -60,6 +64,7 @@ def verify_campaign(connection: Connection, campaign_id: str) -> Verified:
         _verify_content(connection, campaign_id, c, claims) for c in CONTENTS
     )
     _verify_wells(connection, campaign_id)
+    _verify_uses(connection, campaign_id)
     n_moves = sum(_verify_machine(connection, campaign_id, m, claims) for m in MACHINES)
     n_measured = _verify_slots(connection, campaign_id)
     _verify_accounts(connection, campaign_id)
@@ -144,6 +149,24 @@ def _verify_wells(connection: Connection, campaign_id: str) -> None:
             raise _refuse(campaign_id, f"the wells of job {job.submission_key!r}")
 
 
+def _verify_uses(connection: Connection, campaign_id: str) -> None:
+    """Compare what names each model with what the predictions and proposals say."""
+    expected: set[tuple[str, str, str]] = set()
+    for content in (PREDICTIONS, PROPOSALS):
+        query = select(content.table.c.body).where(
+            content.table.c.campaign_id == campaign_id
+        )
+        records = map(content.record.model_validate_json, connection.scalars(query))
+        for row in use_rows(campaign_id, records):  # pyright: ignore[reportArgumentType]
+            expected.add((row["model_id"], row["kind"], row["id"]))
+    table = model_uses.c
+    query = select(table.model_id, table.kind, table.id).where(
+        table.campaign_id == campaign_id
+    )
+    if {tuple(row) for row in connection.execute(query)} != expected:
+        raise _refuse(campaign_id, "table 'model_uses'")
+
+
 def _verify_machine(
     connection: Connection, campaign_id: str, machine: Machine, claims: Claims
 ) -> int:
@@ -211,6 +234,9 @@ def _stored_states(
     }
 
 
+_DECIDE = ("slot", "revision", "measured_at", "id", "raw_sha256", "body")
+
+
 def _verify_accounts(connection: Connection, campaign_id: str) -> None:
     """Compare each account that the campaign entered into with its entries."""
     for shelf, account in accounts.entered_by(connection, campaign_id):
@@ -222,13 +248,15 @@ def _verify_accounts(connection: Connection, campaign_id: str) -> None:
 def _verify_slots(connection: Connection, campaign_id: str) -> int:
     table = OBSERVATIONS.table
     rows = connection.execute(
-        select(table.c.slot, table.c.revision, table.c.measured_at, table.c.id)
+        select(*(table.c[name] for name in _DECIDE))
         .where(table.c.campaign_id == campaign_id)
         .order_by(table.c.slot)
     ).mappings()
+    retracted = retracted_slots(connection, campaign_id)
     folded = {
         slot: latest(group)["id"]
         for slot, group in groupby(rows, key=lambda row: row["slot"])
+        if slot not in retracted
     }
     stored: Iterable[Any] = connection.execute(
         select(observation_slots).where(observation_slots.c.campaign_id == campaign_id)

@@ -15,9 +15,19 @@ from labwm.schema import (
     ModelCard,
     Need,
     Proposal,
+    Protocol,
     StoredPrediction,
 )
-from labwm.store import accounts, content, datasets, observations, queries, reserving
+from labwm.store import (
+    accounts,
+    content,
+    datasets,
+    lineage,
+    observations,
+    queries,
+    reserving,
+    retracting,
+)
 from labwm.store.accounts import Entry
 from labwm.store.chain import Author, Json, append_event
 from labwm.store.machines import (
@@ -30,6 +40,7 @@ from labwm.store.machines import (
     WellState,
 )
 from labwm.store.moves import begin, move
+from labwm.store.opening import store_protocol
 from labwm.store.tables import batches, jobs, wells
 from labwm.store.views import EventView
 
@@ -80,22 +91,41 @@ class Writer:
             self.connection, self.author.campaign_id, kind=kind, after=-1
         )
 
+    def add_protocol(self, protocol: Protocol) -> str:
+        """Store a version of a protocol and return its digest.
+
+        Raises:
+            DuplicateError: If this name and version was stored with other content.
+        """
+        return store_protocol(self.connection, protocol)
+
     def add_predictions(self, predictions: Sequence[StoredPrediction]) -> None:
         """Append what a model expects, before the results are known."""
         self._refuse_foreign(p.campaign_id for p in predictions)
-        content.append_new(
+        fresh = content.append_new(
             self.connection, self.author, content.PREDICTIONS, predictions
         )
+        mine = self.author.campaign_id
+        lineage.add_uses(self.connection, mine, predictions, fresh)
 
     def add_proposals(self, proposals: Sequence[Proposal]) -> None:
         """Append proposals; the predictions that they name must be stored before."""
         self._refuse_foreign(p.campaign_id for p in proposals)
-        content.append_new(self.connection, self.author, content.PROPOSALS, proposals)
+        fresh = content.append_new(
+            self.connection, self.author, content.PROPOSALS, proposals
+        )
+        mine = self.author.campaign_id
+        lineage.add_uses(self.connection, mine, proposals, fresh)
 
-    def add_model_card(self, card: ModelCard) -> str:
-        """Append a model card and return its digest."""
-        content.append_new(self.connection, self.author, content.MODEL_CARDS, [card])
-        return card.digest()
+    def add_model_card(self, card: ModelCard, *, as_of: int | None = None) -> str:
+        """Append a model card and return its digest.
+
+        Args:
+            card: Of a fitted model.
+            as_of: Number of the last event when the results that it learnt from were
+                read; None where that is not known.
+        """
+        return lineage.add_model_card(self.connection, self.author, card, as_of)
 
     def add_batch(
         self, batch_id: str, job: Job, *, proposer: str, needs: Sequence[Need] = ()
@@ -214,6 +244,16 @@ class Writer:
             DuplicateError: If two without a job contradict each other.
         """
         return observations.add_observations(self.connection, self.author, measurements)
+
+    def retract(self, observation_id: str, *, reason: str) -> None:
+        """Let a counting result count no longer; see `retracting.retract`."""
+        retracting.retract(self.connection, self.author, observation_id, reason=reason)
+
+    def reinstate(self, observation_id: str, *, reason: str) -> None:
+        """Lift the retraction of a result's slot; see `retracting.reinstate`."""
+        retracting.reinstate(
+            self.connection, self.author, observation_id, reason=reason
+        )
 
     def admit(self, dataset_id: str, observation_ids: Sequence[str]) -> None:
         """Put observations of this campaign into another data set.

@@ -120,6 +120,7 @@ def _measure_round(w, name: str, number: int, protocol) -> None:
         Candidate,
         Job,
         Measurement,
+        ModelCard,
         Origin,
         PredictedReadout,
         Proposal,
@@ -131,6 +132,17 @@ def _measure_round(w, name: str, number: int, protocol) -> None:
 
     key, digest = f"{name}-r{number:03d}", "0" * 64
     rng = random.Random(key)
+    card = ModelCard(
+        recipe="bench",
+        labwm_version="bench",
+        protocol_name=protocol.name,
+        protocol_version=protocol.version,
+        readouts=("seconds",),
+        units=("s",),
+        n_rows=number * WELLS,
+        data_sha256=digest,
+    )
+    model = w.add_model_card(card, as_of=w.last_event())
     rows = [
         {"power": 5e2 * rng.randint(1, 5), "volume": rng.uniform(0.2, 2), "lid": lid}
         for lid in ("open", "closed")
@@ -165,7 +177,7 @@ def _measure_round(w, name: str, number: int, protocol) -> None:
             campaign_id=name,
             conditions=p.candidate.conditions,
             readouts={"seconds": expected},
-            model_sha256=digest,
+            model_sha256=model,
             data_sha256=digest,
             made_at=datetime.now(UTC),
         )
@@ -214,6 +226,7 @@ def queries() -> dict[str, Callable[[str], object]]:
     from labwm.campaign.batches import rounds_of
     from labwm.campaign.books import books
     from labwm.campaign.situation import read_situation
+    from labwm.schema import TraceRequest
     from labwm.store import ApprovalState, SubmissionState
 
     ledger = books().ledger
@@ -235,6 +248,10 @@ def queries() -> dict[str, Callable[[str], object]]:
         "page of measurements": lambda c: campaign.measurements(c, limit=100),
         "last event": ledger.last_event,
         "events of a kind": lambda c: ledger.events(c, kind="round.learned"),
+        "trace of a prediction": lambda c: campaign.trace(
+            TraceRequest(id=f"{c}-r003-p007-prediction")
+        ),
+        "trace of a well": lambda c: campaign.trace(TraceRequest(id=f"{c}-r003/007")),
         "proposals of a round": lambda c: ledger.proposals(c, round=3),
     }
 

@@ -112,7 +112,7 @@ def _decide(
     decided = campaign.decide(request, principal=principal)
     write_json(json, decided)
     out.print(
-        f"Round {decided.round} is {decided.approval} by {principal.name}. "
+        f"Round {decided.round + 1} is {decided.approval} by {principal.name}. "
         f"Go on with: labwm campaign advance {name}",
         markup=False,
     )
@@ -146,7 +146,7 @@ def waiting_batch(name: str, digest: str | None) -> BatchInfo:
 def _show(batch: BatchInfo) -> None:
     table(
         *("", "conditions", "proposed by", "reason"),
-        title=f"Round {batch.round}: {len(batch.proposals)} experiments",
+        title=f"Round {batch.round + 1}: {len(batch.proposals)} experiments",
         rows=[
             (i + 1, conditions_line(p.candidate.conditions), p.proposer, p.reason)
             for i, p in enumerate(batch.proposals)

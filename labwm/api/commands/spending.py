@@ -40,8 +40,8 @@ def trim(
     decided = campaign.decide(request, principal=principal)
     write_json(json, decided)
     out.print(
-        f"Round {decided.round}: {len(decided.proposals)} of {len(batch.proposals)} "
-        f"experiments are approved by {principal.name}; digest "
+        f"Round {decided.round + 1}: {len(decided.proposals)} of "
+        f"{len(batch.proposals)} experiments are approved by {principal.name}; digest "
         f"{decided.content_sha256[:16]}. Go on with: labwm campaign advance {name}",
         markup=False,
     )

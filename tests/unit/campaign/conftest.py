@@ -29,8 +29,12 @@ def boiling_time(power: float, volume: float, lid: str) -> float:
 @pytest.fixture
 def kettle(tmp_path: Path) -> Path:
     """Folder with `kettle.yaml` and `kettle.csv`: 40 experiments, one failed."""
-    (tmp_path / "kettle.yaml").write_text(PROTOCOL % "")
-    (tmp_path / "asking.yaml").write_text(
+    return write_kettle(tmp_path)
+
+
+def write_kettle(folder: Path) -> Path:
+    (folder / "kettle.yaml").write_text(PROTOCOL % "")
+    (folder / "asking.yaml").write_text(
         (PROTOCOL % ", approval: {replayed: always}").replace("kettle", "asking")
     )
     lines = ["power,volume,lid,time"]
@@ -40,12 +44,16 @@ def kettle(tmp_path: Path) -> Path:
                 seconds = f"{boiling_time(power, volume, lid):.1f}"
                 broke = (power, volume, lid) == (2500, 0.25, "open")
                 lines.append(f"{power},{volume},{lid},{'failed' if broke else seconds}")
-    (tmp_path / "kettle.csv").write_text("\n".join(lines) + "\n")
-    return tmp_path
+    (folder / "kettle.csv").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 @pytest.fixture
 def spec(kettle: Path) -> CampaignSpec:
+    return spec_in(kettle)
+
+
+def spec_in(kettle: Path) -> CampaignSpec:
     return CampaignSpec(
         name="boil",
         protocol=str(kettle / "kettle.yaml"),
@@ -63,4 +71,17 @@ def asking(kettle: Path) -> CampaignSpec:
         protocol=str(kettle / "asking.yaml"),
         data=str(kettle / "kettle.csv"),
         budget=8,
+    )
+
+
+@pytest.fixture
+def by_hand(kettle: Path, monkeypatch: pytest.MonkeyPatch) -> CampaignSpec:
+    """A campaign whose experiments people do, on a pool that is quickly drawn."""
+    monkeypatch.setattr("labwm.campaign.opening.POOL_LIMIT", 1000)
+    path = kettle / "kettle.yaml"
+    adapter = "{adapter: folder, settings: {settle_seconds: 0}, batch_size: 4}"
+    text = path.read_text().replace("{adapter: replay, batch_size: 4}", adapter)
+    path.write_text(text)
+    return CampaignSpec(
+        name="by-hand", protocol=str(path), budget=8, seed=3, policy="random"
     )

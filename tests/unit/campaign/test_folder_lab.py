@@ -1,9 +1,5 @@
 """A campaign whose experiments people do: approved, offered, filled in, taken in."""
 
-from pathlib import Path
-
-import pytest
-
 from labwm import campaign, settings
 from labwm.campaign.books import books
 from labwm.schema import ApprovalRequest, CampaignSpec, CampaignState, Origin, WaitsFor
@@ -13,17 +9,6 @@ from labwm.testing.robot import robot
 def boil(row: dict[str, str]) -> dict[str, str]:
     seconds = 3e5 * float(row["volume [L]"]) / float(row["power [W]"])
     return {"time [s]": f"{seconds:.1f}"}
-
-
-@pytest.fixture
-def by_hand(kettle: Path) -> CampaignSpec:
-    path = kettle / "kettle.yaml"
-    adapter = "{adapter: folder, settings: {settle_seconds: 0}, batch_size: 4}"
-    text = path.read_text().replace("{adapter: replay, batch_size: 4}", adapter)
-    path.write_text(text)
-    return CampaignSpec(
-        name="by-hand", protocol=str(path), budget=8, seed=3, policy="random"
-    )
 
 
 def approve(spec: CampaignSpec) -> None:

@@ -20,10 +20,11 @@ def raw(ledger: Ledger, campaign, sent: Job) -> Iterator[Connection]:
     """A connection to a ledger with something in each table."""
     ledger.create_key("ada", kind="person", scopes=["read"])
     with ledger.visit(campaign, actor="ada") as w:
-        w.add_model_card(CARD)
+        w.add_model_card(CARD, as_of=0)
         w.add_predictions([prediction("x")])
         w.add_proposals([proposal("p", prediction_id="x")])
-        w.add_observations([measurement("a1")])
+        w.add_observations([measurement("a1"), measurement("a2")])
+        w.retract(measurement("a2").digest(), reason="spilled")
         w.supply(("boil", "budget"), 8, "experiments", key="opened", note="")
     with writing(ledger.engine).connect() as connection:
         yield connection
@@ -95,6 +96,9 @@ APPEND_ONLY = [
     ("well_moves", "detail"),
     ("campaign_legal", "to_state"),
     ("model_cards", "body"),
+    ("model_uses", "model_id"),
+    ("trainings", "as_of"),
+    ("retractions", "body"),
     ("principals", "kind"),
     ("account_entries", "free"),
 ]

@@ -1,5 +1,8 @@
 """The ledger keeps what campaigns write, whole and in order, on both databases."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from labwm.errors import (
@@ -16,6 +19,7 @@ from tests.unit.store.conftest import (
     SPEC,
     job,
     measurement,
+    open_campaign,
     prediction,
     proposal,
 )
@@ -217,3 +221,20 @@ def test_a_campaign_ends_and_says_why(ledger: Ledger, campaign):
     with ledger.visit(campaign, actor="ada") as w:
         w.move_campaign(CampaignState.OPEN, {"why": "the budget was raised"})
     assert ledger.campaign(campaign).state == "open"
+
+
+def test_a_campaign_that_several_open_at_once_is_one(url: str, protocol):
+    ledgers = [Ledger.open(url) for _ in range(6)]
+    together = threading.Barrier(len(ledgers))
+
+    def opened(ledger: Ledger, name: str) -> str:
+        together.wait()
+        return open_campaign(ledger, protocol, name)
+
+    with ThreadPoolExecutor(len(ledgers)) as pool:
+        for name in (f"boil-{i}" for i in range(8)):
+            found = pool.map(opened, ledgers, [name] * len(ledgers))
+            assert set(found) == {name}
+            assert ledgers[0].verify(name).n_events == 2
+    for ledger in ledgers:
+        ledger.close()

@@ -30,6 +30,10 @@ ALTERATIONS = {
     "a job's state": "UPDATE submission_states SET state = 'finished'",
     "a well's state": "DELETE FROM well_states WHERE well = 'a2'",
     "what counts": "DELETE FROM observation_slots",
+    "a retraction": "DELETE FROM retractions",
+    "why it was retracted": "UPDATE retractions SET body = replace(body, 'sp', 'k')",
+    "what a model learnt from": "UPDATE trainings SET as_of = 1",
+    "what names a model": "DELETE FROM model_uses",
     "a row of the data set": "DELETE FROM dataset_rows",
     "a row's origin": "UPDATE dataset_rows SET origin = 'virtual'",
     "the protocol": "UPDATE protocols SET body = replace(body, '2500', '9500')",
@@ -43,10 +47,11 @@ ALTERATIONS = {
 def full(ledger: Ledger, campaign, sent: Job) -> Ledger:
     """A ledger with something in each table."""
     with ledger.visit(campaign, actor="ada") as w:
-        w.add_model_card(CARD)
+        w.add_model_card(CARD, as_of=0)
         w.add_predictions([prediction("x"), prediction("loose")])
         w.add_proposals([proposal("p", prediction_id="x")])
-        w.add_observations([measurement("a1")])
+        w.add_observations([measurement("a1"), measurement("a2", 310.0)])
+        w.retract(measurement("a2", 310.0).digest(), reason="spilled")
         w.event("last", {})
     return ledger
 
