@@ -16,6 +16,8 @@ from labwm.evaluation.table import Row, summarise
 Floats = NDArray[np.float64]
 
 N_RESAMPLES = 200
+WITHOUT_INTERVAL = {"miscalibration_area", "ence", "pit_distance"}
+"""Resampled rows repeat, which looks like miscalibration: their bootstrap is biased."""
 
 
 def score_rows(
@@ -70,12 +72,9 @@ def _pooled_rows(name: str, at: str, said: Sequence[Forecasts]) -> list[Row]:
 
 
 def _plain(said: Forecasts) -> dict[str, float]:
-    # The other pooled scores are extremes over subsets: resampling rows, which repeats
-    # some of them, would make them worse than they are.
-    return {
-        "pooled_coverage90": float(np.mean(said.is_inside)),
-        "pooled_miscalibration_area": scores.miscalibration_area(said.cdf),
-    }
+    # The other pooled scores are distances from a shape, or extremes over subsets:
+    # resampling, which repeats rows, would make them worse than they are.
+    return {"pooled_coverage90": float(np.mean(said.is_inside))}
 
 
 def _resampled(
@@ -100,7 +99,8 @@ def _row(
 ) -> Row:
     if np.isnan(value):
         return Row(name, metric, at, None, None, None, n)
-    values = drawn.get(metric, np.empty(0))
+    none = np.empty(0)
+    values = none if metric in WITHOUT_INTERVAL else drawn.get(metric, none)
     values = values[~np.isnan(values)]
     if not len(values):
         return Row(name, metric, at, value, None, None, n)
