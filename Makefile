@@ -43,6 +43,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+bench-core: $(STAMP) ## Ratios of the default model's core to matrix products
+	@$(BIN)/labwm bench core --size 1000 --size 2000 --size 5000
+
 bench-env: $(STAMP) ## Steps per second of the practice environments
 	@$(BIN)/labwm bench env
 

@@ -22,6 +22,7 @@ from labwm.space.questions import (
 if TYPE_CHECKING:
     from labwm.data.pools import PoolBlock
     from labwm.design.screen import BlockResult, Screen
+    from labwm.design.screen_run import Spread
 
 Progress = Callable[[int, int], None]
 """Called with the rows read and the rows of the pool."""
@@ -93,7 +94,7 @@ def screen_pool(
         where,
         jobs=jobs,
         progress=None if progress is None else lambda n: progress(n, n_rows),
-        spread=None if spread is None else lambda *all_: spread(_parts(*all_)),
+        spread=None if spread is None else _in_parts(spread),
     )
     return ScreenAnswer(
         request=request,
@@ -114,6 +115,15 @@ def screen_pool(
         is_exact=found.is_exact,
         model=screen.model.card,
     )
+
+
+def _in_parts(spread: SpreadParts) -> "Spread":
+    def spread_blocks(
+        screen: "Screen", blocks: "Iterable[PoolBlock]", folder: Path
+    ) -> "Iterator[BlockResult]":
+        return spread(_parts(screen, blocks, folder))
+
+    return spread_blocks
 
 
 def _parts(
