@@ -195,7 +195,7 @@ def test_an_observation_has_the_origin_that_its_content_says(raw: Connection):
     )
     copy = (
         f"INSERT INTO observations ({columns}, id, origin) SELECT {columns}, 'copy',"
-        " {origin} FROM observations"
+        " {origin} FROM observations WHERE well = 'a1'"
     )
     assert raw.execute(text(copy.format(origin="origin"))).rowcount == 1
     raw.rollback()
