@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench-env bench-ledger constraints clean bench-core
+.PHONY: help demo test test-slow soak check up docs bench-core bench-env bench-ledger constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+bench-core: $(STAMP) ## Ratios of the default model's core to matrix products
+	@$(BIN)/labwm bench core --size 1000 --size 2000 --size 5000
 
 bench-env: $(STAMP) ## Steps per second of the practice environments
 	@$(BIN)/labwm bench env

@@ -54,6 +54,7 @@ _COMMANDS: Final = {
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
+        _Command("core", "core:core", "How fast is the default model's core?"),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),

@@ -16,6 +16,8 @@ from labwm.evaluation.table import Row, summarise
 Floats = NDArray[np.float64]
 
 N_RESAMPLES = 200
+WITHOUT_INTERVAL = {"miscalibration_area", "ence", "pit_distance"}
+"""Resampled rows repeat, which looks like miscalibration: their bootstrap is biased."""
 
 
 def score_rows(
@@ -39,7 +41,11 @@ def score_rows(
         rows = _over_rows(name, at, said[0], y_train[0])
     else:
         rows = [summarise(name, m, at, [one[m] for one in each]) for m in each[0]]
-    rows += [summarise(name, m, at, [one[m] for one in others]) for m in others[0]]
+    # Some splits have no limit or no replicate among the rows that they ask about.
+    met = dict.fromkeys(metric for one in others for metric in one)
+    rows += [
+        summarise(name, m, at, [one.get(m, np.nan) for one in others]) for m in met
+    ]
     nlpd = np.array([one["nlpd"] for one in each])
     rows.append(_single(name, "worst_nlpd_excess", at, float(np.ptp([
         np.median(nlpd), nlpd.max()])), len(nlpd)))  # fmt: skip
@@ -70,12 +76,9 @@ def _pooled_rows(name: str, at: str, said: Sequence[Forecasts]) -> list[Row]:
 
 
 def _plain(said: Forecasts) -> dict[str, float]:
-    # The other pooled scores are extremes over subsets: resampling rows, which repeats
-    # some of them, would make them worse than they are.
-    return {
-        "pooled_coverage90": float(np.mean(said.is_inside)),
-        "pooled_miscalibration_area": scores.miscalibration_area(said.cdf),
-    }
+    # The other pooled scores are distances from a shape, or extremes over subsets:
+    # resampling, which repeats rows, would make them worse than they are.
+    return {"pooled_coverage90": float(np.mean(said.is_inside))}
 
 
 def _resampled(
@@ -100,7 +103,8 @@ def _row(
 ) -> Row:
     if np.isnan(value):
         return Row(name, metric, at, None, None, None, n)
-    values = drawn.get(metric, np.empty(0))
+    none = np.empty(0)
+    values = none if metric in WITHOUT_INTERVAL else drawn.get(metric, none)
     values = values[~np.isnan(values)]
     if not len(values):
         return Row(name, metric, at, value, None, None, n)

@@ -111,7 +111,9 @@ class PredictedReadout(Record):
     unit: str | None = None
     is_vacuous: bool = False
     chance: float | None = Field(default=None, ge=0, le=1, exclude_if=is_none)
-    """Probability of a pass, of a pass/fail readout: then that is its distribution."""
+    """Probability of a pass, of a pass/fail readout: then that is its distribution.
+
+    Left out where there is none: predictions of before it keep their digest."""
 
 
 @dataclass(frozen=True)

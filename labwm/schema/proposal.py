@@ -24,6 +24,7 @@ class StoredPrediction(Record):
     readouts: dict[str, PredictedReadout]
     support: float | None = Field(default=None, ge=0, le=1)
     """1 close to the data, 0 far from all of it."""
+    # Left out where there is none: predictions of before it keep their digest.
     success: float | None = Field(default=None, ge=0, le=1, exclude_if=is_none)
     """Probability that the experiment gives a value at all; None where not stated."""
     model_sha256: Sha256

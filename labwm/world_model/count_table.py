@@ -9,6 +9,7 @@ its count, and columns that the table's molecules do not have are not read at al
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -47,17 +48,30 @@ class CountTable:
         last = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
         last[:-1] = tokens.diff() != 1
         last[offsets[1:] - 1] = True
-        place = torch.searchsorted(self.vocabulary, tokens, right=True) - 1
-        found = self.vocabulary[place.clamp_min(0)]
-        # A higher level than any molecule of the table has is its highest one.
-        same = (place >= 0) & (_column(found) == _column(tokens))
-        kept = last & same
-        ends = torch.cat([kept.new_zeros(1, dtype=torch.int64), kept.cumsum(0)])
-        return place[kept].int(), ends[offsets[:-1]].int()
+        asked = tokens[last] + LEVELS
+        place = self._place[asked.clamp_max(len(self._place) - 1)]
+        kept = place >= 0
+        known = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        known[last] = kept
+        ends = torch.cat([known.new_zeros(1, dtype=torch.int64), known.cumsum(0)])
+        return place[kept], ends[offsets[:-1]].int()
+
+    @cached_property
+    def _place(self) -> Tensor:
+        """Row of each token, or of the highest level below it that is met, or -1.
+
+        The first column is of the token without an environment, the last is of none.
+        """
+        n_columns = int(self.vocabulary.max()) // LEVELS + 3
+        place = torch.full((n_columns * LEVELS,), -1, dtype=torch.int32)
+        rows = torch.arange(len(self.vocabulary), dtype=torch.int32)
+        place[self.vocabulary.cpu() + LEVELS] = rows
+        filled = place.view(n_columns, LEVELS).cummax(1).values
+        return filled.flatten().to(self.vocabulary.device)
 
 
 def count_table(tokens: Tensor, offsets: Tensor) -> CountTable:
-    """Build the table of molecules whose tokens follow one another; see `common_with`."""
+    """Build the table of molecules from their tokens; see `common_with`."""
     sizes = offsets.diff()
     vocabulary, position = torch.unique(tokens, return_inverse=True)
     owner = torch.repeat_interleave(
@@ -74,7 +88,3 @@ def count_table(tokens: Tensor, offsets: Tensor) -> CountTable:
         rows = torch.nonzero(level == depth)[:, 0]
         table[rows] += table[rows - 1]
     return CountTable(vocabulary, table)
-
-
-def _column(tokens: Tensor) -> Tensor:
-    return torch.div(tokens, LEVELS, rounding_mode="floor")

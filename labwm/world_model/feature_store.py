@@ -48,7 +48,7 @@ def read_features(
             for part in _parts(smiles):
                 marks = ",".join("?" * len(part))
                 rows = database.execute(
-                    "SELECT w.smiles, f.dtype, f.data FROM written w JOIN features f"  # noqa: S608 only marks are put in
+                    "SELECT w.smiles, f.dtype, f.data FROM written w JOIN features f"
                     " ON f.canonical = w.canonical AND f.kind = ?"
                     f" WHERE w.smiles IN ({marks})",
                     (kind, *part),

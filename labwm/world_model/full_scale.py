@@ -33,7 +33,7 @@ from labwm.world_model.surrogate import Latent
 
 N_NEIGHBOURS: Final = 128
 JITTER: Final = 1e-5
-"""Least noise variance, standardised: the leftover kernel is held in single precision."""
+"""Least noise variance, standardised: landmark features have single precision."""
 QUESTIONS_AT_ONCE: Final = 256
 SOLVED_AT_ONCE: Final = 32
 ROWS_AT_ONCE: Final = 2048
@@ -111,7 +111,7 @@ class FullScaleSurrogate:
         return Latent(*(torch.cat(column) for column in columns))
 
     def mean_and_variance(self, block: Inputs) -> tuple[Tensor, Tensor]:
-        """Return posterior mean and variance of the latent function, length `q` each."""
+        """Return mean and variance of the latent function, length `q` each."""
         said = self.latent(block)
         return said.mean, said.variance
 
@@ -172,7 +172,7 @@ class FullScaleSurrogate:
         return (y - self.location) / self.scale
 
     def features(self, inputs: Inputs) -> Tensor:
-        """Return landmark features, `q x m`: their products are the landmarks' share."""
+        """Return landmark features, `q x m`: their products are what landmarks say."""
         cross = self.kernel.matrix(inputs, self.landmark_inputs)
         return cross @ self._whitening.T
 
@@ -332,16 +332,17 @@ class FullScaleSurrogate:
         phi: Tensor,
         scratch: tuple[Tensor, ...],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        near = self._row_features[places]
+        # In double precision: a question's answer must not depend on its block.
+        near = self._row_features[places].double()
         among = self.neighbours.among(places, scratch) + MEAN_VARIANCE
         among = among - torch.bmm(near, near.transpose(1, 2))
         index = torch.arange(rows.start, rows.stop)
         cross = self.neighbours.cross(part.take(index), places) + MEAN_VARIANCE
-        cross = cross - torch.bmm(near, phi.float()[:, :, None])[:, :, 0]
+        cross = cross - torch.bmm(near, phi[:, :, None])[:, :, 0]
         among.diagonal(dim1=1, dim2=2).add_(self.noise[places] + JITTER)
         factor = torch.linalg.cholesky(among)
         gain = torch.cholesky_solve(cross[:, :, None], factor)[:, :, 0]
-        reach = phi - torch.bmm(gain.float()[:, None, :], near)[:, 0]
+        reach = phi - torch.bmm(gain[:, None, :], near)[:, 0]
         left = self.left_of(phi) - (gain * cross).sum(1)
         return gain, reach, left.clamp_min(0.0)
 

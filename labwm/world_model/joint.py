@@ -170,8 +170,8 @@ def joint_posterior(marginals: Marginals, questions: Questions) -> JointPosterio
     """Return the joint posterior of some questions; costs `m (q**3 + q n**2)`.
 
     Raises:
-        InvalidInputError: If there are none, more than `MOST_QUESTIONS`, or a readout is
-            pass/fail.
+        InvalidInputError: If there are none, more than `MOST_QUESTIONS`, or a readout
+            is pass/fail.
     """
     if not 0 < len(questions) <= MOST_QUESTIONS:
         raise InvalidInputError(

@@ -16,6 +16,9 @@ MEAN_VARIANCE: Final = 1.0
 """Prior variance of the mean, in units of the readout's variance: the mean is unknown
 and integrated out, so that its uncertainty is part of every answer."""
 
+MOLECULES_AT_ONCE: Final = 256
+"""Few enough for what is compared to stay in a processor's cache."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -54,10 +57,16 @@ def minmax(a: Counts, b: Counts) -> Tensor:
     Numerators are gathered from a table of `b`, so keep the larger set in `a` and use
     one `b` for many calls.
     """
-    common = b.table.common_with(a.tokens, a.offsets)
-    sizes = a.sizes[:, None] + b.sizes[None, :]
-    similarity = common.float()
-    similarity = torch.div(similarity, sizes.sub_(similarity), out=sizes).double()
+    similarity = torch.empty(
+        len(a.sizes), len(b.sizes), dtype=torch.float64, device=a.tokens.device
+    )
+    for first in range(0, len(a.sizes), MOLECULES_AT_ONCE):
+        rows = slice(first, min(first + MOLECULES_AT_ONCE, len(a.sizes)))
+        offsets = a.offsets[rows.start : rows.stop + 1]
+        start, end = int(offsets[0]), int(offsets[-1])
+        common = b.table.common_with(a.tokens[start:end], offsets - start).float()
+        union = torch.add(a.sizes[rows, None], b.sizes[None, :]).sub_(common)
+        similarity[rows] = common.div_(union)
     if not a.is_one_to_one:
         similarity = similarity[a.row]
     return similarity if b.is_one_to_one else similarity[:, b.row]

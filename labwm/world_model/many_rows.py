@@ -3,7 +3,7 @@
 Shapes: `n` rows, `m` landmarks, `v` values.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np

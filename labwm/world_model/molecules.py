@@ -53,8 +53,9 @@ def descriptors_of(smiles: Sequence[str], is_quick: bool = False) -> Floats:
 
 
 def distinct(smiles: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct SMILES, sorted, and the place of each row among them."""
-    names = sorted(set(smiles))
+    """Return the distinct SMILES as they come, and the place of each row among them."""
+    # As they come: where none is met twice, nothing is put in another order later.
+    names = list(dict.fromkeys(smiles))
     place = {name: i for i, name in enumerate(names)}
     return names, np.array([place[s] for s in smiles], dtype=np.int64)
 
@@ -76,10 +77,12 @@ def _fill(missing: Sequence[str], kind: str) -> None:
     _cache.update({(kind, s): row for s, row in kept.items()})
     rest = [s for s in missing if s not in kept]
     written = [s for s in rest if s]
-    canonical, features = _computed(written, kind)
-    keep_features(dict(zip(written, canonical, strict=True)), features, featuriser())
-    for name, rows in features.items():
-        _cache.update({(name, s): row for s, row in rows.items()})
+    if written:
+        canonical, features = _computed(written, kind)
+        names = dict(zip(written, canonical, strict=True))
+        keep_features(names, features, featuriser())
+        for name, rows in features.items():
+            _cache.update({(name, s): row for s, row in rows.items()})
     if "" in rest:
         _cache[kind, ""] = _absent(kind)
 

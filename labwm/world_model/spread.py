@@ -5,7 +5,7 @@ Shapes: `q` questions, `k` neighbours, `c` characteristics.
 A stationary process is as uncertain where nothing ever happens as where everything
 does. What tells them apart is how far neighbours were missed and differ from each
 other; a log-linear factor of that, learnt from rows that were left out, scales every
-deviation. It is the difficulty of normalised conformal prediction, learnt by likelihood.
+deviation. It is the difficulty of normalised conformal prediction, by likelihood.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from labwm.world_model.surrogate import Surrogate, blocks
 
 N_STRIPES: Final = 8
 """The inverse factor is triangular: in eight stripes, 7/16 of the work is left out."""
-RELIABLE: Final = 2e-3
+RELIABLE: Final = 0.02
 """Variances below this share of the prior's are computed again in double precision:
 they are a small difference of large numbers."""
 

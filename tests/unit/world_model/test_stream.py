@@ -1,0 +1,99 @@
+"""The streaming posterior against the one in double precision, and features on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labwm.errors import MoleculeError
+from labwm.world_model import fit, molecules
+from labwm.world_model.count_table import count_table
+from labwm.world_model.feature_store import store_path
+from labwm.world_model.molecules import counts_of, descriptors_of
+from labwm.world_model.stream import PosteriorStream
+from tests.unit.world_model.assays import MOLECULES, dose_assay, two_numbers
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_streamed_posterior_is_the_exact_one_to_a_ten_thousandth(assay, device):
+    observations, protocol, asked = assay
+    (own,) = fit(observations, protocol).surrogates
+    inputs = own.encode(asked)
+    expected_mean, expected = own.mean_and_variance(inputs)
+    mean, variance = PosteriorStream(own, device)(inputs)
+    torch.testing.assert_close(mean, expected_mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(variance, expected, rtol=1e-4, atol=0)
+
+
+def test_a_question_that_was_measured_keeps_its_small_variance():
+    observations = dose_assay(40, noise=0.001)
+    (own,) = fit(observations, two_numbers()).surrogates
+    inputs = own.encode(observations.questions)
+    _, expected = own.mean_and_variance(inputs)
+    _, variance = PosteriorStream(own)(inputs)
+    torch.testing.assert_close(variance, expected, rtol=1e-4, atol=0)
+
+
+def test_a_large_molecule_is_compared_in_single_precision():
+    # Two thousand tokens and more have no exact sum in half precision.
+    tokens = torch.arange(5000) * 256
+    table = count_table(tokens, torch.tensor([0, 5000]))
+    assert table.common.dtype == torch.float32
+    common = table.common_with(tokens[:4999], torch.tensor([0, 4999]))
+    assert common.item() == 4999.0
+
+
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(molecules, "_cache", {})
+
+
+def test_features_are_read_from_disk_by_another_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("LABWM_HOME", str(tmp_path))
+    _forget(monkeypatch)
+    first = counts_of(MOLECULES, "ecfp4")
+    described = descriptors_of(MOLECULES, is_quick=True)
+    _forget(monkeypatch)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(molecules, "_computed", refuse)
+    again = counts_of(MOLECULES, "ecfp4")
+    torch.testing.assert_close(again.tokens, first.tokens)
+    np.testing.assert_array_equal(descriptors_of(MOLECULES, is_quick=True), described)
+
+
+def test_a_damaged_file_of_features_is_computed_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    from labwm.chem.fingerprints import featuriser
+
+    monkeypatch.setenv("LABWM_HOME", str(tmp_path))
+    _forget(monkeypatch)
+    first = counts_of(MOLECULES, "torsion")
+    store_path(featuriser()).write_bytes(b"no database")
+    _forget(monkeypatch)
+    torch.testing.assert_close(counts_of(MOLECULES, "torsion").tokens, first.tokens)
+
+
+def test_nothing_is_written_where_there_is_no_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("LABWM_HOME", str(tmp_path / "absent"))
+    _forget(monkeypatch)
+    counts_of(MOLECULES, "ecfp4")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_what_is_no_molecule_is_refused_and_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    _forget(monkeypatch)
+    with pytest.raises(MoleculeError):
+        counts_of(["CCO", "C1CC"], "ecfp4")
+    assert len(counts_of(["CCO", ""], "ecfp4").sizes) == 2
