@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from labwm.errors import InvalidInputError
 from labwm.schema.record import Record
+from labwm.schema.stock import is_none
 
 Floats = NDArray[np.float64]
 
@@ -109,8 +110,10 @@ class PredictedReadout(Record):
     high90: float
     unit: str | None = None
     is_vacuous: bool = False
-    chance: float | None = Field(default=None, ge=0, le=1)
-    """Probability of a pass, of a pass/fail readout: then that is its distribution."""
+    chance: float | None = Field(default=None, ge=0, le=1, exclude_if=is_none)
+    """Probability of a pass, of a pass/fail readout: then that is its distribution.
+
+    Left out where there is none: predictions of before it keep their digest."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pydantic import AwareDatetime, Field
 from labwm.schema.measurement import Conditions
 from labwm.schema.prediction import PredictedReadout
 from labwm.schema.record import Record, Sha256
+from labwm.schema.stock import is_none
 
 
 class Candidate(Record):
@@ -23,7 +24,8 @@ class StoredPrediction(Record):
     readouts: dict[str, PredictedReadout]
     support: float | None = Field(default=None, ge=0, le=1)
     """1 close to the data, 0 far from all of it."""
-    success: float | None = Field(default=None, ge=0, le=1)
+    # Left out where there is none: predictions of before it keep their digest.
+    success: float | None = Field(default=None, ge=0, le=1, exclude_if=is_none)
     """Probability that the experiment gives a value at all; None where not stated."""
     model_sha256: Sha256
     data_sha256: Sha256

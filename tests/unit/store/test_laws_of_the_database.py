@@ -194,10 +194,10 @@ def test_an_observation_has_the_origin_that_its_content_says(raw: Connection):
         " raw_sha256, event_seq, sha256, body"
     )
     copy = (
-        f"INSERT INTO observations ({columns}, id, origin) SELECT {columns}, 'copy',"
-        " {origin} FROM observations"
+        f"INSERT INTO observations ({columns}, id, origin) SELECT {columns},"
+        " 'copy-' || id, {origin} FROM observations"
     )
-    assert raw.execute(text(copy.format(origin="origin"))).rowcount == 1
+    assert raw.execute(text(copy.format(origin="origin"))).rowcount == 2
     raw.rollback()
     with pytest.raises(ConflictError, match="the origin that its content says"):
         raw.execute(text(copy.format(origin="'measured'")))

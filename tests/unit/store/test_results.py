@@ -243,7 +243,9 @@ def said_first(stream: list[Measurement]) -> list[Measurement]:
 def check_any_stream(prepared: Ledger, n_cases: int) -> None:
     """Deliver random streams in two orders, cut and repeated in two ways."""
 
-    @settings(max_examples=n_cases, deadline=None, database=None, phases=[Phase.generate])
+    @settings(
+        max_examples=n_cases, deadline=None, database=None, phases=[Phase.generate]
+    )
     @given(
         stream=st.lists(DELIVERED, min_size=1, max_size=6),
         data=st.data(),
