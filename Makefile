@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-slow soak check up docs bench-core bench-env bench-ledger constraints clean
+.PHONY: help demo test test-slow soak check up docs bench-core bench-env bench-flow bench-ledger constraints clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench-env: $(STAMP) ## Steps per second of the practice environments
 
 up: $(STAMP) ## Prefect's UI, labwm's API and pages on this machine
 	@$(BIN)/labwm up
+
+bench-flow: $(STAMP) ## What a round costs beyond its modelling, and what a tick costs
+	@$(BIN)/python -m flows.overheads
 
 docs: $(STAMP) ## Run every block of the documentation
 	$(PYTEST) tests/docs

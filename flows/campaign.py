@@ -1,17 +1,20 @@
 """Open a campaign and move it until it has to wait; run it again to move it on."""
 
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
 from labwm import campaign
 from labwm.errors import LabwmError, LeaseHeldError
-from labwm.schema import CampaignSpec, Step
+from labwm.schema import CampaignSpec, Step, WaitsFor
 
 PATIENCE_S: Final = 600.0
 """How long a campaign's run lets another mover finish its round."""
@@ -37,7 +40,23 @@ def advance(campaign_id: str, patience_s: float) -> Step | None:
         progress=100 * min(1.0, step.n_measured / step.budget),
         description=f"{step.n_measured} of {step.budget} experiments measured",
     )
+    if campaign.is_due_for_review(campaign_id):
+        _ask_for_review(campaign_id)
     return step
+
+
+def _ask_for_review(campaign_id: str) -> None:
+    """Start `retrain` for campaigns with enough new data; once an hour is enough."""
+    try:
+        run_deployment(
+            "retrain/retrain",
+            parameters={"form": {"only_due": True}},
+            timeout=0,
+            as_subflow=False,
+            idempotency_key=f"due-{campaign_id}-{datetime.now(UTC):%Y%m%d%H}",
+        )
+    except ObjectNotFound:  # a flow run by hand: nothing is deployed here
+        get_run_logger().info("%s is due for review: run `retrain`", campaign_id)
 
 
 def _advance_when_free(campaign_id: str, patience_s: float) -> Step | None:
@@ -71,6 +90,8 @@ def run_campaign(spec: CampaignSpec) -> State:
         return Completed(
             name="MovedByAnother", message=f"{campaign_id} is moved by another run"
         )
+    if step.waits_for is WaitsFor.PERSON:
+        return Completed(name=step.waits_for, message=f"{step.link} {step.did}")
     return Completed(name=step.waits_for, message=step.link)
 
 

@@ -9,6 +9,9 @@ from prefect.states import Completed, Failed
 from labwm import campaign
 from labwm.campaign import ModelReview
 from labwm.errors import LabwmError
+from labwm.schema.flow_forms import RetrainForm
+
+DEFAULT = RetrainForm()
 
 
 @flow(name="evaluate", flow_run_name="evaluate-all")
@@ -44,23 +47,29 @@ def review(campaign_id: str) -> ModelReview:
     found = campaign.review(campaign_id)
     create_markdown_artifact(
         key=f"model-{campaign_id}",
-        markdown=campaign.review_note(found),
+        markdown=campaign.model_note(campaign_id),
         description=f"{found.verdict}: {found.why}",
     )
     return found
 
 
 @flow(name="retrain", flow_run_name="retrain-all")
-def retrain() -> State:
-    """Fit each open campaign's model by both recipes and compare them on its past."""
+def retrain(form: RetrainForm = DEFAULT) -> State:
+    """Fit each open campaign's model by both recipes and compare them on its past.
+
+    Args:
+        form: Which campaigns.
+    """
     found: list[str] = []
     broken: list[str] = []
     for campaign_id in campaign.open_ids():
+        if form.only_due and not campaign.is_due_for_review(campaign_id):
+            continue
         try:
             found.append(f"{campaign_id}: {review(campaign_id).verdict}")
         except LabwmError as error:  # the other campaigns go on
             broken.append(f"{campaign_id}: {error}")
-    get_run_logger().info("; ".join(found + broken) or "no campaign is open")
+    get_run_logger().info("; ".join(found + broken) or "nothing to review")
     if broken:
         return Failed(message="; ".join(broken))
-    return Completed(name="Done", message="; ".join(found) or "no campaign is open")
+    return Completed(name="Done", message="; ".join(found) or "nothing to review")

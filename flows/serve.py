@@ -10,8 +10,10 @@ from prefect.client.schemas.objects import (
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
+from flows.backtest import backtest_policy
 from flows.campaign import advance_all, run_campaign
 from flows.models import evaluate, retrain
+from flows.screen import screen
 
 # Runs missed while nothing was served would otherwise all start at once.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(
@@ -59,13 +61,37 @@ def deployments() -> tuple[RunnerDeployment, ...]:
             retrain,
             name="retrain",
             description=(
-                "Fit each open campaign's model by both recipes and compare them on "
-                "the campaign's own past. Runs at 02:00 UTC; one artifact a campaign "
-                "says which recipe is better, or that it is too early to tell."
+                "Fit each open campaign's model by both recipes, compare them on the "
+                "campaign's own past, and promote the better one if every gate says "
+                "so. Runs at 02:00 UTC and after enough new data; one artifact a "
+                "campaign holds the model's card and says why."
             ),
             tags=["labwm", "models"],
             cron="0 2 * * *",
             concurrency_limit=ONE_AT_A_TIME,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        RunnerDeployment.from_flow(
+            screen,
+            name="screen",
+            description=(
+                "Screen a pool of molecules of any size with what a campaign has "
+                "taught, block by block, on threads, Dask or Ray. The artifacts hold "
+                "the short-list and what became of every row; a run that was cut off "
+                "goes on where it stopped."
+            ),
+            tags=["labwm", "models"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+        RunnerDeployment.from_flow(
+            backtest_policy,
+            name="backtest",
+            description=(
+                "Play campaigns of a policy on a table that is known in full, against "
+                "choosing at random, before money is spent. Threads, Dask or Ray run "
+                "them at the same time; the table artifact 'backtest' holds the result."
+            ),
+            tags=["labwm", "models"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         ),
     )

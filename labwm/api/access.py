@@ -1,5 +1,6 @@
 """Who calls: a bearer key becomes a principal, once per request, before any handler."""
 
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -47,6 +48,18 @@ def principal_of(authorization: str | None) -> Principal:
             "Make a key at the machine with `labwm key create NAME`."
         )
     return principal_with(secret)
+
+
+def this_person() -> Principal:
+    """Return who types at this machine: the holder of LABWM_KEY, else whoever it is.
+
+    Raises:
+        UnauthenticatedError: If LABWM_KEY is set and no valid key.
+    """
+    from labwm.campaign import LOCAL_PERSON
+
+    secret = os.environ.get("LABWM_KEY")
+    return principal_with(secret) if secret else LOCAL_PERSON
 
 
 def principal_with(secret: str) -> Principal:

@@ -28,7 +28,6 @@ class Service:
     address: str
     answers: Callable[[datetime], bool]
     """Given when it was started: does it answer now?"""
-    runs_flows: bool = False
 
 
 @dataclass
@@ -101,16 +100,23 @@ def _is_left(child: Child) -> bool:
     return child.signal_group(0)  # 0 asks, and does nothing
 
 
-def kill_marked(mark: str) -> int:
+def kill_marked(mark: str, *, having: str | None = None) -> int:
     """Kill the processes that inherited a mark, this one excepted, and see them end.
 
     They left their group, or their supervisor was killed. Only Linux tells them.
 
+    Args:
+        mark: What they inherited.
+        having: Only those that have this environment variable too.
+
     Returns:
         How many there were.
     """
-    entry = f"{MARK}={mark}".encode()
-    found = {pid for pid in _processes() if entry in _environment(pid)}
+    found = [
+        pid
+        for pid, environment in _marked(mark).items()
+        if having is None or having in environment
+    ]
     for pid in found:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -120,6 +126,26 @@ def kill_marked(mark: str) -> int:
     while any(map(_holds_ports, found)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return len(found)
+
+
+def values_of(variable: str, mark: str) -> set[str] | None:
+    """Return what the living processes with a mark hold in an environment variable.
+
+    Returns:
+        None where the system does not tell processes' environments.
+    """
+    if not Path("/proc/self/environ").exists():
+        return None
+    return {
+        environment[variable]
+        for pid, environment in _marked(mark).items()
+        if variable in environment and _holds_ports(pid)
+    }
+
+
+def _marked(mark: str) -> dict[int, dict[str, str]]:
+    every = {pid: _environment(pid) for pid in _processes()}
+    return {pid: found for pid, found in every.items() if found.get(MARK) == mark}
 
 
 def _processes() -> set[int]:
@@ -136,8 +162,10 @@ def _holds_ports(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
-def _environment(pid: int) -> list[bytes]:
+def _environment(pid: int) -> dict[str, str]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile, or is somebody else's
-        return []
+        return {}
+    pairs = (entry.decode("utf-8", "replace").partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs if name}

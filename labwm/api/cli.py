@@ -48,7 +48,10 @@ _COMMANDS: Final = {
         _Command("import", "data:import_table", "Curate a table and keep it as zarr."),
     ),
     "bench": (
-        _Command("optimize", "bench:optimize", "How fast do policies find the best?"),
+        _Command(
+            "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
+        ),
+        _Command("screen", "bench:screen", "How much of a pool's best is found?"),
         _Command("predict", "bench_models:predict", "How well do models predict rows?"),
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
@@ -63,6 +66,7 @@ _COMMANDS: Final = {
         _Command("list", "campaigns:list_all", "List all campaigns."),
         _Command("approve", "decisions:approve", "Approve the batch that waits."),
         _Command("reject", "decisions:reject", "Reject the batch that waits."),
+        _Command("unfreeze", "decisions:unfreeze", "Let a frozen campaign go on."),
         _Command("amend", "amending:amend", "Change what it may do, or its results."),
         _Command("pause", "amending:pause", "Send nothing more for now."),
         _Command("resume", "amending:resume", "Let a paused campaign go on."),
@@ -80,7 +84,12 @@ _COMMANDS: Final = {
         _Command("serve", "labs:serve", "Serve a lab that plays a table, over HTTP."),
         _Command("install", "labs:install", "Make a side interpreter for a program."),
     ),
-    "model": (_Command("show", "models:show", "Show the card of a campaign's model."),),
+    "model": (
+        _Command("list", "models:list_all", "List the recipes of campaigns' models."),
+        _Command("show", "models:show", "Show the card of a campaign's model."),
+        _Command("promote", "models:promote", "Let a recipe hold from now on."),
+        _Command("rollback", "models:rollback", "Undo the last promotion."),
+    ),
     "key": (
         _Command("create", "keys:create", "Create a key; its secret is shown once."),
         _Command("list", "keys:list_all", "List the keys, without secrets."),
@@ -94,6 +103,7 @@ _COMMANDS: Final = {
     ),
 }
 _SINGLE: Final = (
+    _Command("screen", "screening:screen", "Screen a pool of molecules."),
     _Command("up", "servers:up", "Start Prefect, the deployments, API and pages."),
     _Command("serve", "servers:serve", "Serve REST, MCP and the pages."),
     _Command("mcp", "servers:mcp", "Serve one agent over standard input and output."),

@@ -1,26 +1,17 @@
-"""Prefect's server as the launcher sees it: settings, health and orphaned runs."""
+"""Prefect's server as the launcher sees it: how it is started, set up, and asked."""
 
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import httpx
-from pydantic import AwareDatetime, BaseModel, TypeAdapter
 
 from labwm import settings
 from labwm.api.ports import LOOPBACK
+from labwm.errors import UnavailableError
 
 TAG: Final = "labwm"
 """Every deployment of labwm has it."""
-
-
-class _Deployment(BaseModel):
-    last_polled: AwareDatetime | None = None
-
-
-class _Run(BaseModel):
-    id: str
 
 
 @dataclass(frozen=True)
@@ -66,40 +57,20 @@ class PrefectServer:
         """Does it say that it is well?"""
         return self.is_ok(f"{self.address}/api/health")
 
-    def are_deployments_polled(self, since: datetime) -> bool:
-        """Did a runner ask for work of labwm's deployments since then?"""
-        body = {"deployments": {"tags": {"all_": [TAG]}}}
-        found = TypeAdapter(list[_Deployment]).validate_python(
-            self._post("/deployments/filter", body)
-        )
-        return any(one.last_polled and one.last_polled >= since for one in found)
+    def ask(self, path: str, body: dict[str, Any]) -> Any:
+        """Post to its API and return the answer.
 
-    def crash_running(self, why: str) -> int:
-        """Mark runs whose runner is gone as crashed; Prefect itself never does.
-
-        Call it only while nothing runs flows.
-
-        Returns:
-            How many there were; 0 also when the server does not answer.
+        Raises:
+            UnavailableError: If it does not answer, or not with success.
         """
-        body = {
-            "deployments": {"tags": {"all_": [TAG]}},
-            "flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}},
-        }
-        runs = TypeAdapter(list[_Run]).validate_python(
-            self._post("/flow_runs/filter", body)
-        )
-        crashed = {"state": {"type": "CRASHED", "message": why}, "force": True}
-        for run in runs:
-            self._post(f"/flow_runs/{run.id}/set_state", crashed)
-        return len(runs)
-
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
             answer = httpx.post(f"{self.address}/api{path}", json=body, timeout=10)
             answer.raise_for_status()
-        except httpx.HTTPError:
-            return []
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                f"Prefect's server answers while labwm is up; {path} gave "
+                f"{type(error).__name__}. Ask again."
+            ) from error
         return answer.json()
 
     @staticmethod

@@ -38,6 +38,7 @@ from labwm.schema import (
     SupplyRequest,
     Trace,
     TraceRequest,
+    UnfreezeRequest,
 )
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `labwm key create`")
@@ -148,6 +149,13 @@ def submit(
 def decide(request: ApprovalRequest, principal: Caller) -> BatchInfo:
     """Approve, trim or reject exactly the batch with this digest; agents may not."""
     return campaign.decide(request, principal=principal)
+
+
+@routes.post("/unfreeze")
+def unfreeze(request: UnfreezeRequest, principal: Caller) -> CampaignStatus:
+    """Let a frozen campaign go on; agents may not."""
+    campaign.unfreeze(request.campaign_id, note=request.note, principal=principal)
+    return campaign.status(request.campaign_id)
 
 
 @routes.post("/amendments")

@@ -20,7 +20,7 @@ from labwm.store import Principal as KeyHolder
 LOCAL_PERSON = Principal(name="local", kind=PrincipalKind.PERSON, scopes=(Scope.ADMIN,))
 """Whoever can read and write this home's files: the command line and local flows."""
 
-RESERVED = frozenset({LOCAL_PERSON.name, "advance"})
+RESERVED = frozenset({LOCAL_PERSON.name, "advance", "review"})
 """Names under which a key's holder could be taken for somebody else in the ledger."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from labwm import settings
-from labwm.campaign import approval, dispatch, learning, rounds
+from labwm.campaign import alarms, approval, dispatch, learning, rounds
 from labwm.campaign.amendments import amendments_of
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
@@ -95,6 +95,8 @@ def _next_round(store: Books, lease: Lease, situation: Situation, say: Say) -> O
     queued = rounds.queued_proposals(store, situation)
     if situation.n_left == 0:
         return _finish(store, lease, "the budget is spent")
+    if frozen := alarms.watch(store, lease, situation):
+        return f"frozen until a person looks: {frozen.why}", WaitsFor.PERSON, True
     did = rounds.propose_round(store, lease, situation, queued, say=say)
     if did is None and (short := rounds.short_of(situation, queued)):
         return short, WaitsFor.PERSON, True

@@ -7,6 +7,7 @@ from typing import Any
 from labwm.campaign.access import require
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.doorbell import ring
 from labwm.campaign.drafting import DRAFTED, draft_again, put_up
 from labwm.campaign.gates import reasons_to_ask
 from labwm.campaign.lease import Lease
@@ -129,6 +130,7 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
             to = ApprovalState.APPROVED if approves else ApprovalState.REJECTED
             w.move_approval(key, to, detail)
     reached(Moment.APPROVED)
+    ring()
     found = rounds_of(store, request.campaign_id)
     (fresh,) = (past for past in found if past.key == key)
     said = _said_of(store, situation).get(key, {})

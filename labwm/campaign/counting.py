@@ -69,7 +69,9 @@ def count(
         answered=frozenset(failed),
         failed=frozenset(name for name, has_failed in failed.items() if has_failed),
         pending=frozenset(
-            well.proposal_id for past, well in unanswered if not past.is_closed
+            well.proposal_id
+            for past, well in unanswered
+            if well.proposal_id and not past.is_closed
         ),
         n_own=n_own,
         avoided=tuple(well.conditions for _, well in unanswered),

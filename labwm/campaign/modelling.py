@@ -4,20 +4,22 @@ A model in memory is a cache keyed by what it was made from, never state.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labwm.campaign.situation import Situation
 from labwm.errors import NotEnoughDataError
 from labwm.schema import Conditions, ModelCard, PredictedReadout, Protocol
+from labwm.schema.outlook import Outlook
 from labwm.space.questions import Observations, questions_from
 
 if TYPE_CHECKING:
-    from labwm.design.state import Batch
+    from labwm.design.state import Batch, State
     from labwm.world_model.contract import WorldModel
 
 _CACHED_MODELS = 4
-_models: OrderedDict[tuple[str, str, int], "WorldModel"] = OrderedDict()
+_Key = tuple[str, str, int, str]
+_models: OrderedDict[_Key, "WorldModel"] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Plan:
     policy_version: str
     n_considered: int
     card: ModelCard | None
+    outlook: Outlook | None
 
 
 def require_policy(policy: str, protocol: Protocol) -> None:
@@ -81,22 +84,22 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
     from labwm.design.propose import propose
     from labwm.design.state import State
 
-    batch = propose(
-        State(
-            protocol=situation.protocol,
-            pool=situation.pool,
-            pool_sha256=situation.pool_sha256,
-            observed=situation.observed,
-            pending=questions_from(situation.protocol, situation.avoided),
-            n_left=situation.n_left,
-            n_initial=situation.n_initial,
-            round=situation.round,
-            seed=situation.round_seed,
-        ),
-        n=n,
-        policy=policy,
+    state = State(
+        protocol=situation.protocol,
+        pool=situation.pool,
+        pool_sha256=situation.pool_sha256,
+        observed=situation.observed,
+        pending=questions_from(situation.protocol, situation.avoided),
+        n_left=situation.n_left,
+        n_initial=situation.n_initial,
+        round=situation.round,
+        seed=situation.round_seed,
+        is_open=situation.has_open_space,
+        recipe=situation.recipes["choose"],
     )
-    rows = [situation.pool.row(choice.row) for choice in batch.choices]
+    batch = propose(state, n=n, policy=policy)
+    pool = situation.pool if batch.pool is None else batch.pool
+    rows = [pool.row(choice.row) for choice in batch.choices]
     model = _model_of(batch, situation)
     beliefs = _beliefs(model, situation, rows) if model else [None] * len(rows)
     return Plan(
@@ -114,7 +117,24 @@ def plan(situation: Situation, *, n: int, policy: str) -> Plan:
         policy_version=batch.policy_version,
         n_considered=batch.n_considered,
         card=model.card if model else None,
+        outlook=_outlook(state, batch, situation),
     )
+
+
+def _outlook(state: "State", batch: "Batch", situation: Situation) -> Outlook | None:
+    """Return what is left to gain; None while no model chooses."""
+    from labwm.design.candidates import candidates_of
+    from labwm.design.start import Ready
+    from labwm.design.stopping import outlook
+
+    if batch.model is None:
+        return None
+    if batch.pool is not None:
+        state = replace(state, pool=batch.pool)
+    candidates = candidates_of(state)
+    ready = Ready(candidates, batch.model, len(candidates.rows))
+    chosen = state.pool.take([choice.row for choice in batch.choices])
+    return outlook(state, ready, chosen, n_batch=situation.batch_size)
 
 
 def _told(model: "WorldModel", situation: Situation) -> "WorldModel":
@@ -144,23 +164,26 @@ def believe(
 
 
 def fitted(situation: Situation) -> "WorldModel":
-    """Return the model fitted to everything measured so far, from cache if it can.
+    """Return the model that answers questions, from cache if it can.
+
+    It is fitted to everything measured so far by the recipe promoted for `predict`.
 
     Raises:
         NotEnoughDataError: If there are too few measurements.
     """
     from labwm.world_model import fit
 
-    key = (situation.data_sha256, situation.protocol.digest(), situation.spec.seed)
+    recipe, seed = situation.recipes["predict"], situation.spec.seed
+    key = (situation.data_sha256, situation.protocol.digest(), seed, recipe)
     if key in _models:
         _models.move_to_end(key)
     else:
-        model = fit(situation.observed, situation.protocol, seed=situation.spec.seed)
+        model = fit(situation.observed, situation.protocol, recipe=recipe, seed=seed)
         _remember(key, model)
     return _told(_models[key], situation)
 
 
-def _remember(key: tuple[str, str, int], model: "WorldModel") -> None:
+def _remember(key: _Key, model: "WorldModel") -> None:
     _models[key] = model
     while len(_models) > _CACHED_MODELS:
         _models.popitem(last=False)

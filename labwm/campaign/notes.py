@@ -1,14 +1,15 @@
 """A round in Markdown, for Prefect's artifacts: what was tried, why, and what came."""
 
-import base64
 from typing import Final
 
 from labwm.campaign.batches import Round, rounds_of
-from labwm.campaign.books import books
+from labwm.campaign.books import Books, books
 from labwm.campaign.learning import Scored, calibration, score
+from labwm.campaign.markdown import conditions, image, molecule, text
+from labwm.campaign.reporting import record_of
 from labwm.campaign.situation import Situation, read_situation
 from labwm.campaign.status import status
-from labwm.errors import MoleculeError
+from labwm.errors import InvalidInputError
 from labwm.schema import (
     CampaignStatus,
     Conditions,
@@ -21,7 +22,6 @@ from labwm.schema import (
 
 MOST_DRAWINGS: Final = 16
 """Molecules that a note draws; each takes about 5 kB of Prefect's database."""
-_SIZE: Final = (150, 110)
 
 
 def round_note(campaign_id: str) -> str:
@@ -35,7 +35,14 @@ def round_note(campaign_id: str) -> str:
     now = status(campaign_id)
     past = rounds_of(store, campaign_id)
     scored = score(store, situation)
-    lines = [*_head(now), *_best(now), *_calibration(scored)]
+    lines = [
+        *_head(now),
+        *_budget(now, situation, past),
+        *_outlook(now),
+        *_best(now),
+        *_plots(store, situation),
+        *_calibration(scored),
+    ]
     if past:
         proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
         predictions = {p.id: p for p in store.ledger.predictions(campaign_id)}
@@ -46,7 +53,7 @@ def round_note(campaign_id: str) -> str:
 def _head(now: CampaignStatus) -> list[str]:
     row = now.summary
     return [
-        f"# {_text(row.title)}",
+        f"# {text(row.title)}",
         "",
         f"Campaign **{row.campaign_id}** · {row.protocol} · lab {row.lab} · "
         f"{row.waits_for.value}",
@@ -54,7 +61,54 @@ def _head(now: CampaignStatus) -> list[str]:
         f"{row.n_measured} of {row.budget} experiments measured, {row.n_failed} "
         f"failed, {row.n_pending} pending. [Open the campaign]({now.link})",
         "",
+        *_frozen(now),
     ]
+
+
+def _frozen(now: CampaignStatus) -> list[str]:
+    if now.frozen is None:
+        return []
+    return [f"**Frozen until a person looks**: {text(now.frozen)}.", ""]
+
+
+def _budget(
+    now: CampaignStatus, situation: Situation, past: tuple[Round, ...]
+) -> list[str]:
+    costs = situation.protocol.costs
+    sent = [one for one in past if one.counts_as_spent and one.submission]
+    amount = sum(
+        costs.per_batch.amount + len(one.proposal_ids) * costs.per_experiment.amount
+        for one in sent
+    )
+    currency = costs.per_experiment.currency or costs.per_batch.currency or ""
+    price = f", {amount:,.4g} {currency} for {len(sent)} batches" if amount else ""
+    return [
+        f"**Budget** {situation.n_spent} of {now.summary.budget} experiments spent, "
+        f"{situation.n_left} left{price}.",
+        "",
+    ]
+
+
+def _outlook(now: CampaignStatus) -> list[str]:
+    if now.outlook is None:
+        return []
+    return [f"**Before round {now.outlook.round}** {text(now.outlook.text())}", ""]
+
+
+def _plots(store: Books, situation: Situation) -> list[str]:
+    from labwm.evaluation.campaign_progress import progress_of
+    from labwm.evaluation.campaign_record import outcomes_of, stated_before
+    from labwm.evaluation.round_plot import round_plot
+
+    try:
+        record = record_of(store, situation)
+    except InvalidInputError:  # nothing was measured yet
+        return []
+    outcomes = outcomes_of(record)
+    drawn = round_plot(
+        record.protocol, outcomes, progress_of(record, outcomes), stated_before(record)
+    )
+    return [image("progress, predictions and calibration", drawn), ""]
 
 
 def _best(now: CampaignStatus) -> list[str]:
@@ -62,7 +116,7 @@ def _best(now: CampaignStatus) -> list[str]:
         return []
     rows = [
         f"| {best.readout} | {best.goal} | {best.value:.4g} {best.unit or ''} | "
-        f"{_conditions(best.conditions)} |"
+        f"{conditions(best.conditions)} |"
         for best in now.best
     ]
     return ["| best of | goal | value | conditions |", "|---|---|---|---|", *rows, ""]
@@ -97,8 +151,8 @@ def _round(
     )
     rows = [
         f"| {i + 1} | {drawings[i]} | "
-        f"{_conditions(proposals[name].candidate.conditions)} | "
-        f"{_text(proposals[name].reason)} | "
+        f"{conditions(proposals[name].candidate.conditions)} | "
+        f"{text(proposals[name].reason)} | "
         f"{_expected(predictions.get(proposals[name].prediction_id or ''))} | "
         f"{_results(measured.get(name, []))} |"
         for i, name in enumerate(batch.proposal_ids)
@@ -134,21 +188,9 @@ def _drawings(situation: Situation, rows: list[Conditions]) -> list[str]:
     cells: list[str] = []
     for row in rows:
         smiles = [str(row[name]) for name in names if row.get(name) is not None]
-        cells.append(" ".join(map(_drawing, smiles[:n_free])) or "–")
+        cells.append(" ".join(map(molecule, smiles[:n_free])) or "–")
         n_free -= len(smiles[:n_free])
     return cells
-
-
-def _drawing(smiles: str) -> str:
-    from labwm.chem.draw import svg
-
-    try:
-        drawn = svg(smiles, width=_SIZE[0], height=_SIZE[1])
-    except MoleculeError:  # a level that only its name describes
-        return _text(smiles)
-    # Prefect's pages strip raw SVG and show it as an image.
-    image = base64.b64encode(drawn.encode()).decode()
-    return f"![molecule](data:image/svg+xml;base64,{image})"
 
 
 def _results(measurements: list[Measurement]) -> str:
@@ -167,28 +209,4 @@ def _value(value: Value) -> str:
 
 
 def _why(value: Value) -> str:
-    return f": {_text(value.reason)}" if value.reason else ""
-
-
-def _conditions(conditions: Conditions) -> str:
-    return ", ".join(
-        f"{name} {_code(value) if isinstance(value, str) else f'{value:.4g}'}"
-        for name, value in conditions.items()
-    )
-
-
-def _code(text: str) -> str:
-    # A backtick would end the code: such a name is shown as text.
-    return _text(text) if "`" in text else f"`{_row(text)}`"
-
-
-def _text(text: str) -> str:
-    """Return what somebody wrote as text: no HTML, link, image or code of theirs."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign, shown in (("\\", "\\\\"), ("`", "\\`"), ("](", "]\\(")):
-        text = text.replace(sign, shown)
-    return _row(text)
-
-
-def _row(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return f": {text(value.reason)}" if value.reason else ""

@@ -8,7 +8,13 @@ from labwm.campaign import modelling
 from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.dispatch import origin_of
-from labwm.campaign.situation import PREPARED, Opening, pool_bytes, read_opening
+from labwm.campaign.situation import (
+    POOL_LIMIT,
+    PREPARED,
+    Opening,
+    pool_bytes,
+    read_opening,
+)
 from labwm.errors import DuplicateError, InvalidInputError, NotFoundError, SpaceError
 from labwm.schema import (
     CampaignSpec,
@@ -23,10 +29,6 @@ from labwm.space.candidates import candidates
 from labwm.space.questions import Questions, observations_from, questions_from
 from labwm.space.space import pool_of, with_levels
 from labwm.space.stocks import check_levels
-
-POOL_LIMIT = 100_000
-"""Candidates of a finite space; larger and continuous spaces are searched by draws."""
-
 
 Labels = dict[str, dict[str, str]]
 

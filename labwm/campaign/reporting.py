@@ -13,6 +13,7 @@ from labwm.campaign.amendments import AMENDED
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.learning import calibration, score
+from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation, read_table
 from labwm.errors import InvalidInputError, StoreError, UnavailableError
 from labwm.schema import (
@@ -43,7 +44,7 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
 
     store = books()
     situation = read_situation(store, campaign_id)
-    record = _record(store, situation)
+    record = record_of(store, situation)
     outcomes = outcomes_of(record)
     progress = progress_of(record, outcomes)
     try:
@@ -80,7 +81,12 @@ def drawing(smiles: str) -> str:
     return svg(smiles)
 
 
-def _record(store: Books, situation: Situation) -> "CampaignRecord":
+def record_of(store: Books, situation: Situation) -> "CampaignRecord":
+    """Put a campaign into the form that reports and plots are made from.
+
+    Raises:
+        InvalidInputError: If nothing was measured yet.
+    """
     from labwm.evaluation.campaign_record import CampaignRecord, ReportedExperiment
 
     campaign_id = situation.campaign_id
@@ -110,6 +116,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
             )
     experiments += _typed(store, situation, ReportedExperiment)
     table = _pool_table(store, situation)
+    left = last_outlook(store, campaign_id)
     return CampaignRecord(
         name=campaign_id,
         protocol=situation.protocol,
@@ -120,6 +127,7 @@ def _record(store: Books, situation: Situation) -> "CampaignRecord":
         table=table.measurements,
         table_name=table.source,
         no_table=table.why_not,
+        outlook="" if left is None else left.text(),
         plates=_plates(store, past_rounds),
     )
 

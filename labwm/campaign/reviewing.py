@@ -1,7 +1,8 @@
-"""Compare the model's recipe with its challenger by replaying the ledger.
+"""Compare the model's recipe with its challenger by replaying the ledger; promote it.
 
 For each round both recipes are fitted to what was measured before it, and scored on
 what was measured in it. Rounds are resampled whole: values of one round share a model.
+A challenger that passes every gate is promoted for the use `predict` (see `recipes`).
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,17 @@ from numpy.typing import NDArray
 
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
+from labwm.campaign.recipes import (
+    PROMOTED,
+    RECIPES,
+    holds,
+    last_change,
+    record_change,
+    was_taken_back,
+)
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import NotEnoughDataError
-from labwm.schema import Record
+from labwm.schema import CampaignState, Record
 from labwm.scores import share_interval
 from labwm.space.questions import Observations
 
@@ -26,8 +35,11 @@ N_DRAWS: Final = 2000
 MOST_ROUNDS: Final = 12
 """Rounds that are replayed, the latest ones: each costs two fits."""
 LEVEL: Final = 0.9
-RECIPES: Final = ("default", "explore")
+NEW_SHARE: Final = 1.2
+"""A campaign is due for review when its measurements grew by so much since the last."""
 REVIEWED: Final = "model.reviewed"
+REVIEWER: Final = "review"
+"""Who promotes when the gates do, in the ledger."""
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +57,8 @@ class ModelReview(Record):
 
     campaign_id: str
     data_sha256: str
+    n_rows: int = 0
+    """Measurements that it looked at."""
     champion: str
     challenger: str
     n_scored: int
@@ -62,32 +76,61 @@ class ModelReview(Record):
 def review(campaign_id: str) -> ModelReview:
     """Compare recipes on a campaign's own history and record what was found.
 
-    The same data is reviewed once: asked again, the stored review is returned.
+    A challenger that passes every gate holds from now on; the event says so, and
+    `labwm model rollback` undoes it. The same data and recipe are reviewed once: asked
+    again, the stored review is returned.
 
     Raises:
         NotFoundError: If there is no such campaign.
     """
     store = books()
     situation = read_situation(store, campaign_id)
-    for event in store.ledger.events(campaign_id, kind=REVIEWED):
-        earlier = ModelReview.model_validate(event.body)
-        if earlier.data_sha256 == situation.data_sha256:
-            return earlier
+    if earlier := _same_review(store, situation):
+        return earlier
     found = _review(store, situation)
-    with store.ledger.visit(campaign_id, actor="review") as w:
+    with store.ledger.visit(campaign_id, actor=REVIEWER) as w:
         w.event(REVIEWED, found.model_dump(mode="json"))
+        # A person may have changed the recipe while it was compared: hers holds.
+        if found.verdict == "promote" and holds(w, "predict") == found.champion:
+            pair = (found.champion, found.challenger)
+            record_change(w, PROMOTED, "predict", pair, REVIEWER, found.why)
     return found
 
 
+def _same_review(store: Books, situation: Situation) -> ModelReview | None:
+    reviewed = store.ledger.events(situation.campaign_id, kind=REVIEWED)
+    if not reviewed or reviewed[-1].seq < last_change(store, situation.campaign_id):
+        return None
+    earlier = ModelReview.model_validate(reviewed[-1].body)
+    return earlier if earlier.data_sha256 == situation.data_sha256 else None
+
+
+def is_due_for_review(campaign_id: str) -> bool:
+    """Is it open, and did its data grow enough since its last review?
+
+    A campaign without the scored predictions that a comparison needs is not due.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    store = books()
+    if store.ledger.campaign(campaign_id).state is not CampaignState.OPEN:
+        return False
+    reviewed = store.ledger.events(campaign_id, kind=REVIEWED)
+    last = int(reviewed[-1].body.get("n_rows", 0)) if reviewed else 0
+    n_rows = store.ledger.n_measured(campaign_id)
+    return n_rows >= max(MIN_SCORED, NEW_SHARE * last)
+
+
 def _review(store: Books, situation: Situation) -> ModelReview:
-    cards = store.ledger.model_cards(situation.campaign_id)
-    champion = cards[-1][1].recipe if cards else RECIPES[0]
+    champion = situation.recipes["predict"]
     (challenger,) = (name for name in RECIPES if name != champion)
     rounds = _replay(store, situation, (champion, challenger))
     n_scored = sum(len(one.crps) for one in rounds)
     head = {
         "campaign_id": situation.campaign_id,
         "data_sha256": situation.data_sha256,
+        "n_rows": len(situation.measurements),
         "champion": champion,
         "challenger": challenger,
         "n_scored": n_scored,
@@ -99,7 +142,12 @@ def _review(store: Books, situation: Situation) -> ModelReview:
             f"needs {MIN_SCORED} in {MIN_ROUNDS}. {champion} stays."
         )
         return ModelReview.model_validate(head | {"verdict": "abstain", "why": why})
-    return ModelReview.model_validate(head | _judge(rounds, champion, challenger))
+    is_barred = was_taken_back(store, situation.campaign_id, "predict", challenger)
+    found = _judge(rounds, champion, challenger)
+    if is_barred and found["verdict"] == "promote":
+        why = f"{found['why']} But a person rolled it back: only a person promotes it."
+        found = found | {"verdict": "keep", "why": why}
+    return ModelReview.model_validate(head | found)
 
 
 @dataclass(frozen=True)
@@ -204,37 +252,3 @@ def _score(
 
 def _known(observed: Observations, j: int) -> NDArray[np.bool_]:
     return np.isfinite(observed.values[:, j])
-
-
-def review_note(found: ModelReview) -> str:
-    """Tell a review in Markdown."""
-    lines = [
-        f"# Model of {found.campaign_id}: {found.verdict}",
-        "",
-        found.why,
-        "",
-        f"Champion **{found.champion}**, challenger **{found.challenger}**; "
-        f"{found.n_scored} predictions scored in {found.n_rounds} rounds, each by "
-        "models fitted to what was measured before. Data sha256 "
-        f"`{found.data_sha256[:12]}`.",
-        "",
-    ]
-    if found.crps and found.log_loss and found.coverage90:
-        lines += [
-            "| challenger minus champion | mean | 95 % interval |",
-            "|---|---|---|",
-        ]
-        for name, one in (
-            ("CRPS [standard deviations]", found.crps),
-            ("log loss [nats]", found.log_loss),
-        ):
-            lines.append(
-                f"| {name} | {one.mean:.3g} | {one.low:.3g} to {one.high:.3g} |"
-            )
-        own, other = found.coverage90
-        lines += [
-            "",
-            f"90 % intervals held {own:.2f} (champion) and {other:.2f} (challenger).",
-            "",
-        ]
-    return "\n".join(lines)

@@ -25,8 +25,11 @@ from labwm.schema import (
     Proposal,
     StoredPrediction,
 )
+from labwm.schema.outlook import Outlook
 from labwm.store import Writer
 
+OUTLOOK = "round.outlook"
+"""Kind of the event that states what was left to gain before a round."""
 SHOWN = 1000
 """Candidates that are looked at to say what is lacking."""
 
@@ -61,10 +64,20 @@ def propose_round(
         proposals = taken + _store_plan(w, situation, chosen)
         job = draft_job(situation, proposals, key=first_key(situation))
         put_up(w, situation, job, proposals)
+        if chosen is not None and chosen.outlook is not None:
+            w.event(OUTLOOK, chosen.outlook.model_dump(mode="json"))
     reached(Moment.DRAFTED)
+    if chosen is not None and chosen.outlook is not None:
+        say(chosen.outlook.text())
     policy = chosen.policy if chosen else "agents"
     did = f"round {situation.round + 1}: {len(proposals)} proposals by {policy}"
     return "; ".join([did, *(f"left out, {reason}" for reason in why)])
+
+
+def last_outlook(store: Books, campaign_id: str) -> Outlook | None:
+    """Return what was left to gain when the last round was proposed, if it was said."""
+    stated = store.ledger.events(campaign_id, kind=OUTLOOK)
+    return Outlook.model_validate(stated[-1].body) if stated else None
 
 
 def _refuse_amended(w: Writer, situation: Situation) -> None:

@@ -14,6 +14,7 @@ from labwm.campaign.batches import Round, control_wells, rounds_of
 from labwm.campaign.books import Books
 from labwm.campaign.counting import Counts, count
 from labwm.campaign.forecasts import forecast_errors
+from labwm.campaign.recipes import Use, recipes_of
 from labwm.errors import NotFoundError
 from labwm.schema import (
     Amendment,
@@ -32,8 +33,11 @@ from labwm.space.questions import (
     observations_from,
     questions_from,
 )
+from labwm.space.space import is_finite
 from labwm.store import Revision
 
+POOL_LIMIT = 100_000
+"""Points of a space that a campaign draws; a smaller space is listed whole."""
 RAISED = "budget.raised"
 """Kind of the event by which a person raised the budget."""
 
@@ -89,6 +93,8 @@ class Situation:
     """Experiments in all: what was asked for, and what a person added."""
     n_spent: int
     """Experiments that were sent or are approved to be."""
+    recipes: Mapping[Use, str]
+    """By which recipe its models are fitted, for each use."""
     books: Books = field(repr=False)
     allowed: tuple[int, ...] | None = None
     """Rows of the whole pool that may be chosen; None for all."""
@@ -101,6 +107,17 @@ class Situation:
         """
         pool = read_pool(self.books, self.protocol, self.opening)
         return pool if self.allowed is None else pool.take(np.array(self.allowed))
+
+    @property
+    def has_open_space(self) -> bool:
+        """Is the pool a draw from a space that has more points?
+
+        Then a policy may propose points that the pool does not hold: only a table or
+        a list of candidates is closed.
+        """
+        if self.opening.table_object is not None or self.allowed is not None:
+            return False
+        return not is_finite(self.protocol) or len(self.pool) >= POOL_LIMIT
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -267,6 +284,7 @@ def read_situation(books: Books, campaign_id: str) -> Situation:
         round=max((past.job.round + 1 for past in rounds), default=0),
         budget=budget_of(books, campaign_id, opening.spec),
         n_spent=sum(len(past.proposal_ids) for past in rounds if past.counts_as_spent),
+        recipes=recipes_of(books, campaign_id),
         books=books,
     )
 

@@ -1,6 +1,7 @@
 """How campaigns stand, for every door; loads no model."""
 
 from labwm import settings
+from labwm.campaign.alarms import freeze_of
 from labwm.campaign.approval import batch_infos
 from labwm.campaign.batches import rounds_of
 from labwm.campaign.books import Books, books
@@ -8,6 +9,7 @@ from labwm.campaign.dispatch import settles_doubt
 from labwm.campaign.gates import reasons_to_ask
 from labwm.campaign.inventory import accounts_of
 from labwm.campaign.learning import calibration, score
+from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation
 from labwm.schema import (
     Best,
@@ -42,7 +44,9 @@ def status(campaign_id: str) -> CampaignStatus:
         calibration=calibration(score(store, situation)),
         batches=batch_infos(store, situation),
         model=cards[-1][1] if cards else None,
+        outlook=last_outlook(store, campaign_id),
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
+        frozen=frozen.why if (frozen := freeze_of(store, campaign_id)) else None,
         accounts=accounts_of(situation),
     )
 
@@ -74,6 +78,8 @@ def waits_for(store: Books, situation: Situation) -> WaitsFor:
     }
     past = rounds_of(store, situation.campaign_id)
     if not past or past[-1].is_closed:
+        if state is CampaignState.OPEN and freeze_of(store, situation.campaign_id):
+            return WaitsFor.PERSON
         return idle.get(state, WaitsFor.DONE)
     last = past[-1]
     if last.is_unsent and state is not CampaignState.OPEN:

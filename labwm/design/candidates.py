@@ -66,6 +66,11 @@ def candidates_of(state: State) -> Candidates:
     return Candidates(left, _groups(state.protocol, state.pool, left))
 
 
+def candidates_among(state: State, rows: Rows) -> Candidates:
+    """Return some rows of the pool as candidates, in groups that may share a batch."""
+    return Candidates(rows, _groups(state.protocol, state.pool, rows))
+
+
 def hard_to_change(protocol: Protocol) -> tuple[str, ...]:
     """Return the condition names that keep one value within a batch.
 

@@ -1,14 +1,20 @@
 """Policy `greedy`: the best predicted candidates, without curiosity."""
 
-import numpy as np
+from functools import partial
 
-from labwm.design.candidates import Rows
+import numpy as np
+from numpy.typing import NDArray
+
 from labwm.design.hypervolume_improvement import reference_and_scale
 from labwm.design.modelled import known_utilities, utilities_of
 from labwm.design.posterior import marginals
 from labwm.design.reasons import predicted
+from labwm.design.search import search
 from labwm.design.start import Ready, ready_or_start
 from labwm.design.state import Batch, Choice, State
+from labwm.space.questions import Questions
+
+Floats = NDArray[np.float64]
 
 NAME = "greedy"
 VERSION = "1"
@@ -23,7 +29,13 @@ def greedy(state: State, n: int) -> Batch:
     ready = ready_or_start(state, n)
     if isinstance(ready, Batch):
         return ready
-    scored = [(g, _scores(state, ready, g)) for g in ready.candidates.fitting(n)]
+    if state.is_open:
+        found = search(state, ready.candidates, partial(_scores, state, ready))
+        state, ready = ready.after(found)
+    scored = [
+        (g, _scores(state, ready, state.pool.take(g)))
+        for g in ready.candidates.fitting(n)
+    ]
     group, scores = max(scored, key=lambda pair: np.sort(pair[1])[-n:].mean())
     best = np.argsort(-scores, kind="stable")[:n]
     rows = [int(row) for row in group[best]]
@@ -37,13 +49,14 @@ def greedy(state: State, n: int) -> Batch:
         ),
         policy=NAME,
         policy_version=VERSION,
-        n_considered=len(ready.candidates.rows),
+        n_considered=ready.n_considered,
         model=ready.model,
+        pool=state.pool if state.is_open else None,
     )
 
 
-def _scores(state: State, ready: Ready, rows: Rows):
-    mean, _ = marginals(ready.model, state.protocol, state.pool.take(rows))
+def _scores(state: State, ready: Ready, asked: Questions) -> Floats:
+    mean, _ = marginals(ready.model, state.protocol, asked)
     utilities = utilities_of(state)(mean)
     if utilities.shape[1] == 1:
         return utilities[:, 0]

@@ -19,6 +19,8 @@ from labwm.design.posterior import Latent
 Floats = NDArray[np.float64]
 
 N_DRAWS = 64
+BLOCK = 256
+"""Candidates looked at together."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Problem:
         known: Utilities known before, `f x k`.
         log_weight: Logarithm of the probability that an outcome counts, length `c`.
         is_pending: Entries that are taken before any choice, length `c`.
+        bound: Logarithm of what each adds alone, weight included, length `c`: it never
+            adds more to a batch, so what lies below the best found is not looked at.
     """
 
     latent: Latent
@@ -53,6 +57,7 @@ class Problem:
     known: Floats
     log_weight: Floats
     is_pending: NDArray[np.bool_]
+    bound: Floats | None = None
 
 
 def greedy_batch(problem: Problem, n: int, *, seed: int) -> Picks:
@@ -67,18 +72,36 @@ def greedy_batch(problem: Problem, n: int, *, seed: int) -> Picks:
     fantasy = _Fantasy(problem, len(pending) + n, seed)
     for i in pending:
         fantasy.add(int(i))
+    known = np.inf if problem.bound is None else problem.bound
+    bound = np.where(problem.is_pending, -np.inf, known)
     index: list[int] = []
     gains: list[float] = []
     for _ in range(n):
-        gain = fantasy.log_gain()
-        gain[pending] = -np.inf
-        gain[index] = -np.inf
-        best = int(np.argmax(gain))
+        best, gain = _best(fantasy, bound)
         index.append(best)
-        gains.append(float(gain[best]))
+        gains.append(gain)
+        bound[best] = -np.inf
         if len(index) < n:
             fantasy.add(best)
     return Picks(tuple(index), tuple(gains))
+
+
+def _best(fantasy: "_Fantasy", bound: Floats) -> tuple[int, float]:
+    """Return the candidate that adds most, looking at the most promising first."""
+    order = np.argsort(-bound, kind="stable")
+    best, gain = int(order[0]), -np.inf
+    for first in range(0, len(order), BLOCK):
+        if gain >= bound[order[first]]:
+            break
+        some = order[first : first + BLOCK]
+        some = some[bound[some] > -np.inf]
+        if not len(some):
+            break
+        found = fantasy.log_gain(some)
+        i = int(np.argmax(found))
+        if found[i] > gain:
+            best, gain = int(some[i]), float(found[i])
+    return best, gain
 
 
 class _Fantasy:
@@ -93,11 +116,13 @@ class _Fantasy:
         self._known = problem.known[None]
         self._columns: list[Floats] = []
 
-    def log_gain(self) -> Floats:
-        """Return the mean gain of each candidate over the draws, as a logarithm."""
-        sd = np.sqrt(np.maximum(self._variance, 0.0))
-        gain = self._problem.improvement.log_gain(self._mean, sd, self._known)
-        return logsumexp(gain, axis=0) - np.log(len(gain)) + self._problem.log_weight
+    def log_gain(self, some: NDArray[np.int64]) -> Floats:
+        """Return the mean gain of some candidates over the draws, as a logarithm."""
+        sd = np.sqrt(np.maximum(self._variance[some], 0.0))
+        mean = self._mean[:, some]
+        gain = self._problem.improvement.log_gain(mean, sd, self._known)
+        weight = self._problem.log_weight[some]
+        return logsumexp(gain, axis=0) - np.log(len(gain)) + weight
 
     def add(self, i: int) -> None:
         """Take a candidate: draw its outcome and condition the others on it."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.design.improvement import AreaImprovement, Improvement, VolumeImprovement
-from labwm.design.modelled import Chosen, choose, known_utilities
+from labwm.design.modelled import Chosen, choose, known_utilities, widened
 from labwm.design.reasons import gain, improvement_reasons
 from labwm.design.start import Ready, ready_or_start
 from labwm.design.state import Batch, Choice, State
@@ -38,10 +38,17 @@ def hypervolume_improvement(state: State, n: int) -> Batch:
     ready = ready_or_start(state, n)
     if isinstance(ready, Batch):
         return ready
+    return hypervolume_improvement_of(state, ready, n)
+
+
+def hypervolume_improvement_of(state: State, ready: Ready, n: int) -> Batch:
+    """Choose with a model at hand."""
     known = known_utilities(state, ready)
     reference, scale = reference_and_scale(state, known)
     front = pareto(known)
-    chosen = choose(state, ready, n, _improvement(state, reference, scale), front)
+    improvement = _improvement(state, reference, scale)
+    state, ready = widened(state, ready, improvement, front)
+    chosen = choose(state, ready, n, improvement, front)
     return _batch(state, ready, chosen, reference, front)
 
 
@@ -80,6 +87,12 @@ def _corner_and_spread(state: State, known: Floats) -> tuple[Floats, Floats]:
     return front.min(axis=0), spread
 
 
+def improvement_over_front(state: State, known: Floats) -> Improvement:
+    """Return what an outcome adds to the front of the known utilities, `f x k`."""
+    reference, scale = reference_and_scale(state, known)
+    return _improvement(state, reference, scale)
+
+
 def _improvement(state: State, reference: Floats, scale: Floats) -> Improvement:
     objectives = state.protocol.objectives
     if len(objectives) == 2:
@@ -101,8 +114,9 @@ def _batch(
         ),
         policy=NAME,
         policy_version=VERSION,
-        n_considered=len(ready.candidates.rows),
+        n_considered=ready.n_considered,
         model=ready.model,
+        pool=state.pool if state.is_open else None,
     )
 
 

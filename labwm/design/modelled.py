@@ -13,10 +13,11 @@ from labwm.design.candidates import Rows
 from labwm.design.greedy_batch import Picks, Problem, greedy_batch
 from labwm.design.improvement import Improvement
 from labwm.design.posterior import latent, objective_columns
+from labwm.design.search import search
 from labwm.design.start import Ready
 from labwm.design.state import State
 from labwm.schema import Prediction
-from labwm.space.questions import concatenate
+from labwm.space.questions import Questions, concatenate
 from labwm.world_model.reward import utility
 
 Floats = NDArray[np.float64]
@@ -82,6 +83,32 @@ def log_probability_of_counting(state: State, prediction: Prediction) -> Floats:
     return total
 
 
+def gains_of(
+    state: State, ready: Ready, improvement: Improvement, known: Floats
+) -> Callable[[Questions], Floats]:
+    """Return the log of what each question is expected to add by itself, length `q`."""
+
+    def score(questions: Questions) -> Floats:
+        prediction = ready.model.predict(questions)
+        columns = objective_columns(state.protocol)
+        mean, sd = prediction.mean[:, columns], prediction.epistemic_sd[:, columns]
+        gain = improvement.log_gain(mean[None], sd, known[None])[0]
+        return gain + _log_weight(state, ready, questions, prediction)
+
+    return score
+
+
+def widened(
+    state: State, ready: Ready, improvement: Improvement, known: Floats
+) -> tuple[State, Ready]:
+    """Return state and candidates with what a search of an open space found."""
+    if not state.is_open:
+        return state, ready
+
+    score = gains_of(state, ready, improvement, known)
+    return ready.after(search(state, ready.candidates, score))
+
+
 def log_probability_of_success(prediction: Prediction) -> Floats:
     """Return the log probability that each experiment gives a value, length `c`.
 
@@ -119,32 +146,51 @@ def _choose_in(
     prediction = ready.model.predict(questions)
     columns = objective_columns(state.protocol)
     mean, sd = prediction.mean[:, columns], prediction.epistemic_sd[:, columns]
-    weight = log_probability_of_counting(state, prediction)
-    weight = weight + log_probability_of_success(prediction)
+    weight = _log_weight(state, ready, questions, prediction)
     single = improvement.log_gain(mean[None], sd, known[None])[0] + weight
     ranked = np.argsort(-single, kind="stable")
     n_compared = max(N_COMPARED, 8 * n)
     while True:
         kept = ranked[:n_compared]
-        picks = _greedy(state, ready, group[kept], weight[kept], improvement, known, n)
+        picks = _greedy(
+            state,
+            ready,
+            group[kept],
+            (weight[kept], single[kept]),
+            improvement,
+            known,
+            n,
+        )
         left_out = single[ranked[n_compared]] if n_compared < len(group) else -np.inf
         # A candidate never adds more to a batch than it adds alone. So if the last
         # choice adds as much as the best that was left out, leaving out cost nothing.
         if picks.log_gain[-1] >= left_out:
             return Chosen(group[kept[list(picks.index)]], picks.log_gain)
-        n_compared *= 2
+        n_needed = int(np.sum(single > picks.log_gain[-1]))
+        n_compared = max(2 * n_compared, n_needed)
+
+
+def _log_weight(
+    state: State, ready: Ready, questions: Questions, prediction: Prediction
+) -> Floats:
+    weight = np.zeros(len(questions))
+    if ready.log_price is not None:
+        weight -= ready.log_price(questions)
+    weight += log_probability_of_counting(state, prediction)
+    return weight + log_probability_of_success(prediction)
 
 
 def _greedy(  # noqa: PLR0913 - one step of `_choose_in`
     state: State,
     ready: Ready,
     rows: Rows,
-    weight: Floats,
+    weight_and_bound: tuple[Floats, Floats],
     improvement: Improvement,
     known: Floats,
     n: int,
 ) -> Picks:
     questions = state.pool.take(rows)
+    weight, bound = weight_and_bound
     n_pending = len(state.pending)
     if n_pending:
         questions = concatenate([questions, state.pending])
@@ -155,6 +201,7 @@ def _greedy(  # noqa: PLR0913 - one step of `_choose_in`
         known=known,
         log_weight=np.concatenate([weight, np.zeros(n_pending)]),
         is_pending=np.arange(len(questions)) >= len(rows),
+        bound=np.concatenate([bound, np.zeros(n_pending)]),
     )
     return greedy_batch(problem, n, seed=state.seed)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-MAX_WHOLE = 2048
+MAX_WHOLE = 4096
 """Candidates whose covariance matrix is held as a whole; more go by columns."""
 N_WORLDS = 256
 """Worlds drawn to learn how candidates vary together, where no formula tells."""

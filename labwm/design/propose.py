@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from labwm.design.active_learning import active_learning
 from labwm.design.expected_improvement import expected_improvement
 from labwm.design.greedy import greedy
 from labwm.design.hypervolume_improvement import hypervolume_improvement
+from labwm.design.improvement_per_cost import improvement_per_cost, require_prices
 from labwm.design.random_choice import random_choice
 from labwm.design.space_filling import space_filling
 from labwm.design.state import Batch, State
@@ -24,10 +26,12 @@ def default(state: State, n: int) -> Batch:
 
 
 POLICIES: dict[str, Policy] = {
+    "active_learning": active_learning,
     "default": default,
     "expected_improvement": expected_improvement,
     "greedy": greedy,
     "hypervolume_improvement": hypervolume_improvement,
+    "improvement_per_cost": improvement_per_cost,
     "random": random_choice,
     "space_filling": space_filling,
     "thompson": thompson,
@@ -74,6 +78,8 @@ def require_policy(policy: str, protocol: Protocol | None = None) -> None:
             f"A policy is known by its name; got {policy!r}. "
             f"{suggest(policy, POLICIES)}"
         )
+    if protocol is not None and policy == "improvement_per_cost":
+        require_prices(protocol)
     if protocol is None or policy not in _FOR_SEVERAL:
         return
     if _FOR_SEVERAL[policy] != (len(protocol.objectives) > 1):

@@ -1,15 +1,22 @@
 """How every policy with a model begins: without one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labwm.design.candidates import Candidates, candidates_of
+from labwm.design.search import Found
 from labwm.design.space_filling import space_filling
 from labwm.design.state import Batch, State
 from labwm.errors import NotEnoughDataError
+from labwm.space.questions import Questions
 from labwm.world_model.contract import WorldModel
 
 RECIPE = "explore"
-"""The recipe that finds best, which is not the one that predicts best."""
+"""The recipe that finds best, which is not the one that predicts best: a state's own
+unless it says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +24,23 @@ class Ready:
     """What a policy with a model needs.
 
     Attributes:
-        candidates: What is left of the pool.
+        candidates: What is left of the pool, and what a search found.
         model: Fitted to everything measured.
+        n_considered: Candidates that are compared.
+        log_price: Logarithm of what each question costs, where gains count per price.
     """
 
     candidates: Candidates
     model: WorldModel
+    n_considered: int
+    log_price: Callable[[Questions], NDArray[np.float64]] | None = None
+
+    def after(self, found: Found) -> tuple[State, "Ready"]:
+        """Return state and candidates as a search left them."""
+        ready = replace(
+            self, candidates=found.candidates, n_considered=found.n_considered
+        )
+        return found.state, ready
 
 
 def ready_or_start(state: State, n: int) -> Ready | Batch:
@@ -41,10 +59,12 @@ def ready_or_start(state: State, n: int) -> Ready | Batch:
     from labwm.world_model import fit
 
     try:
-        model = fit(state.observed, state.protocol, recipe=RECIPE, seed=state.seed)
+        model = fit(
+            state.observed, state.protocol, recipe=state.recipe, seed=state.seed
+        )
     except NotEnoughDataError as error:
         return _because(space_filling(state, n), error)
-    return Ready(candidates, model)
+    return Ready(candidates, model, len(candidates.rows))
 
 
 def _because(batch: Batch, error: NotEnoughDataError) -> Batch:

@@ -22,6 +22,10 @@ class State:
         n_initial: Experiments to choose without a model first.
         round: Number of this round, from 0.
         seed: Of this round; the same state gives the same choices.
+        recipe: Of the model that policies choose by: the one that finds best, which is
+            not the one that predicts best.
+        is_open: May a policy propose points of the protocol's space that the pool does
+            not hold? So where the pool is a draw from a space too large to list.
     """
 
     protocol: Protocol
@@ -33,6 +37,8 @@ class State:
     n_initial: int
     round: int
     seed: int
+    recipe: str = "explore"
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Batch:
         policy_version: Changes whenever the policy could choose otherwise.
         n_considered: Candidates that were compared.
         model: The model it used, conditioned on all data; None if it used none.
+        pool: What the choices are rows of, where the policy searched beyond the state's
+            pool: the state's rows come first; None if it did not.
     """
 
     choices: tuple[Choice, ...]
@@ -70,3 +78,4 @@ class Batch:
     policy_version: str
     n_considered: int
     model: WorldModel | None
+    pool: Questions | None = None

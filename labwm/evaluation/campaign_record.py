@@ -61,6 +61,7 @@ class CampaignRecord:
             what random search would have found is computed from it.
         table_name: Where the table comes from.
         no_table: Why there is none.
+        outlook: What was left to gain when the last round was proposed, as a sentence.
         plates: Those that were sent, where the protocol declares one.
     """
 
@@ -73,6 +74,7 @@ class CampaignRecord:
     table: Sequence[Measurement] | None = None
     table_name: str = ""
     no_table: str = ""
+    outlook: str = ""
     plates: Sequence[ReportedPlate] = ()
 
     def __post_init__(self) -> None:

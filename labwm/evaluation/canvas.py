@@ -28,6 +28,22 @@ def panels(n: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[0])
 
 
+def one_over_two() -> tuple[Figure, list[Axes]]:
+    """Return a figure of 900 pixels' width: one wide panel, and two under it.
+
+    Places are written down: finding them takes longer than drawing all the rest.
+    """
+    with _style():
+        figure = Figure(figsize=(WIDTH, 1.75 * HEIGHT), dpi=DPI)
+        FigureCanvasAgg(figure)
+        top = figure.add_subplot(2, 1, 1)
+        axes = [top, figure.add_subplot(2, 2, 3), figure.add_subplot(2, 2, 4)]
+        figure.subplots_adjust(
+            left=0.09, right=0.98, bottom=0.07, top=0.95, hspace=0.32, wspace=0.25
+        )
+    return figure, axes
+
+
 def png(figure: Figure) -> bytes:
     """Return the figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()

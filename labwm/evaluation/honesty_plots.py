@@ -40,23 +40,35 @@ def before_after_plot(stated: Stated) -> bytes:
     """Draw each prediction with its 90 % interval against what was measured after."""
     names = stated.readouts
     figure, grid = panels(len(names), height=5.4 if len(names) == 1 else 4.9)
+    for j, axes in enumerate(grid):
+        draw_before_after(axes, stated, j, width=88 // len(names))
+    return png(figure)
+
+
+def draw_before_after(axes: Axes, stated: Stated, j: int, *, width: int) -> None:
+    """Draw the predictions of readout `j` against what was measured into axes.
+
+    Args:
+        axes: Where to draw.
+        stated: What was predicted before.
+        j: Of the readout.
+        width: Letters of the title's lines.
+    """
     low, high = stated.interval(0.9)
     inside = stated.is_inside(0.9)
-    for j, (name, axes) in enumerate(zip(names, grid, strict=True)):
-        share, _, _, n = coverage(inside[:, j])
-        _draw_intervals(axes, stated, low[:, j], high[:, j], inside[:, j], j)
-        label = with_unit(name, stated.units[j])
-        axes.set_xlabel(f"measured {label}")
-        axes.set_ylabel(f"predicted {label}")
-        axes.legend(loc="upper left", fontsize=10)
-        title(
-            axes,
-            f"{round(share * n)} of {n} measured values inside their 90 % interval"
-            if n
-            else "nothing measured yet",
-            width=88 // len(names),
-        )
-    return png(figure)
+    share, _, _, n = coverage(inside[:, j])
+    _draw_intervals(axes, stated, low[:, j], high[:, j], inside[:, j], j)
+    label = with_unit(stated.readouts[j], stated.units[j])
+    axes.set_xlabel(f"measured {label}")
+    axes.set_ylabel(f"predicted {label}")
+    axes.legend(loc="upper left", fontsize=10)
+    title(
+        axes,
+        f"{round(share * n)} of {n} measured values inside their 90 % interval"
+        if n
+        else "nothing measured yet",
+        width=width,
+    )
 
 
 def calibration_plot(stated: Stated) -> bytes:
@@ -65,6 +77,13 @@ def calibration_plot(stated: Stated) -> bytes:
     The grey band holds 95 % of honest models with as many values.
     """
     figure, (axes,) = panels()
+    draw_calibration(axes, stated)
+    title(axes, "Calibration of predictions made before measuring")
+    return png(figure)
+
+
+def draw_calibration(axes: Axes, stated: Stated) -> None:
+    """Draw calibration into axes; see `calibration_plot`."""
     axes.plot([0, 1], [0, 1], color=GREY, lw=1)
     for j, name in enumerate(stated.readouts):
         n = int(np.sum(~np.isnan(stated.values[:, j])))
@@ -87,8 +106,6 @@ def calibration_plot(stated: Stated) -> bytes:
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.02, 1.02)
     axes.legend(loc="upper left")
-    title(axes, "Calibration of predictions made before measuring")
-    return png(figure)
 
 
 def honest_band(n: int, level: float = 0.95) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from labwm.evaluation.lookup import lookup_from
 from labwm.evaluation.paired import difference_row
 from labwm.evaluation.planners import require_planner, version_of
 from labwm.evaluation.progress import exact_rows, policy_rows, regret_areas
-from labwm.evaluation.runs import Progress, Runs, traces_of
+from labwm.evaluation.runs import Progress, Runs, Spread, traces_of
 from labwm.evaluation.side_planner import PLANNERS
 from labwm.evaluation.table import BenchTable, Row, versions
 from labwm.evaluation.yardstick import Yardstick, yardstick_of
@@ -36,6 +36,7 @@ class OptimizeSettings:
         jobs: Processes; 1 stays in this one.
         side_python: Interpreter of planners of other packages.
         keep: Folder of kept campaigns: what lies there is not run again.
+        spread: Runs campaigns elsewhere; `jobs` processes of this machine when None.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class OptimizeSettings:
     jobs: int = 1
     side_python: Path | None = None
     keep: Path | None = None
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.jobs < 1:
@@ -119,6 +121,7 @@ def play_table(
         settings.jobs,
         settings.side_python,
         settings.keep,
+        settings.spread,
     )
     traces = traces_of(runs, progress)
     yardstick = yardstick_of(lookup, n_max=plan.budget)

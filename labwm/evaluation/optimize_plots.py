@@ -44,7 +44,7 @@ def campaigns_plot(played: Played, *, data: str) -> bytes:
 
 def family_plot(played: Mapping[str, Played], *, name: str) -> bytes:
     """Draw each policy's regret area on each table; 1 is random's expectation."""
-    figure, (axes,) = panels(height=1.6 + 0.42 * len(played))
+    figure, (axes,) = panels(height=2.1 + 0.42 * len(played))
     policies = list(next(iter(played.values())).traces)
     offsets = np.linspace(-0.25, 0.25, len(policies)) if len(policies) > 1 else [0.0]
     for colour, policy, offset in zip(
@@ -61,10 +61,10 @@ def family_plot(played: Mapping[str, Played], *, name: str) -> bytes:
         axes.plot(ends[0], y, "o", color=colour, label=policy)
     axes.axvline(1.0, color=GREY, ls="--", lw=1)
     axes.set_yticks(np.arange(len(played)), list(played))
-    axes.invert_yaxis()
+    axes.set_ylim(len(played) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel("regret area divided by random's expectation; smaller is better")
-    axes.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=len(policies))
     title(axes, f"Family {name}: mean with 95 % interval over seeds")
     return png(figure)
 

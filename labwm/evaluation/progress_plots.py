@@ -45,6 +45,29 @@ def progress_plot(
         goal: What measuring the whole pool would reach.
     """
     figure, (axes,) = panels()
+    draw_progress(
+        axes,
+        reached,
+        label=label,
+        rounds=rounds,
+        expected=expected,
+        band=band,
+        goal=goal,
+    )
+    return png(figure)
+
+
+def draw_progress(  # noqa: PLR0913 see `progress_plot`
+    axes: Axes,
+    reached: Floats,
+    *,
+    label: str,
+    rounds: NDArray[np.int64],
+    expected: Floats | None = None,
+    band: tuple[Floats, Floats] | None = None,
+    goal: float | None = None,
+) -> None:
+    """Draw progress into axes; see `progress_plot`."""
     t = len(reached)
     x = np.arange(1, t + 1)
     _shade_rounds(axes, rounds)
@@ -67,7 +90,6 @@ def progress_plot(
     title(
         axes, "Progress against random search" if expected is not None else "Progress"
     )
-    return png(figure)
 
 
 def front_plot(

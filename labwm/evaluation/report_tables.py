@@ -57,6 +57,8 @@ def headline(
         if progress.expected is not None:
             text += f" (random search after as many: {progress.expected[-1]:.3g})"
         sentences.append(f"{text[0].upper()}{text[1:]}.")
+    if record.outlook:
+        sentences.append(f"Before the last round: {record.outlook}")
     if stated is not None:
         share, low, high, n = coverage(stated.is_inside(LEVEL).ravel())
         if n:

@@ -14,6 +14,11 @@ from labwm.evaluation.planners import Planner, planner_of, version_of
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it is, and how much there is."""
 
+Done = Iterator[tuple[str, int, Trace]]
+"""Campaigns as they are done, in any order: policy, seed, and what it did."""
+Spread = Callable[[Lookup, Plan, Sequence[tuple[str, int]]], Done]
+"""Runs campaigns, each a policy with a seed, on the table that answers."""
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -23,10 +28,12 @@ class Runs:
         lookup: The table that answers.
         plan: Batch and budget.
         policies: Names, each once.
-        seeds: Campaigns per policy; their seeds are 0, 1, …
+        seeds: Campaigns per policy; their seeds follow `first_seed`.
         jobs: Processes; 1 stays in this one.
         side_python: Interpreter of planners of other packages; None for labwm's home.
         keep: Folder of kept campaigns: what lies there is not run again.
+        spread: Runs campaigns elsewhere; `jobs` processes of this machine when None.
+        first_seed: Of the first campaign.
     """
 
     lookup: Lookup
@@ -36,11 +43,18 @@ class Runs:
     jobs: int = 1
     side_python: Path | None = None
     keep: Path | None = None
+    spread: Spread | None = None
+    first_seed: int = 0
+
+    @property
+    def all_seeds(self) -> range:
+        """Seeds of a policy's campaigns."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 def traces_of(runs: Runs, progress: Progress | None) -> dict[str, list[Trace]]:
     """Return each policy's campaigns, by seed."""
-    wanted = [(p, seed) for p in runs.policies for seed in range(runs.seeds)]
+    wanted = [(p, seed) for p in runs.policies for seed in runs.all_seeds]
     files = _files(runs, wanted)
     done = {one: trace for one in wanted if (trace := _kept(files, one)) is not None}
     missing = [one for one in wanted if one not in done]
@@ -51,7 +65,7 @@ def traces_of(runs: Runs, progress: Progress | None) -> dict[str, list[Trace]]:
         if progress:
             progress(f"{policy}, seed {seed}", len(done), len(wanted))
     return {
-        policy: [done[policy, seed] for seed in range(runs.seeds)]
+        policy: [done[policy, seed] for seed in runs.all_seeds]
         for policy in runs.policies
     }
 
@@ -74,9 +88,10 @@ def _kept(files: dict[tuple[str, int], Path], one: tuple[str, int]) -> Trace | N
     return kept_trace(files[one]) if one in files else None
 
 
-def _campaigns(
-    runs: Runs, wanted: Sequence[tuple[str, int]]
-) -> Iterator[tuple[str, int, Trace]]:
+def _campaigns(runs: Runs, wanted: Sequence[tuple[str, int]]) -> Done:
+    if runs.spread is not None:
+        yield from runs.spread(runs.lookup, runs.plan, wanted)
+        return
     if runs.jobs == 1 or not wanted:
         planners = {p: planner_of(p, side_python=runs.side_python) for p, _ in wanted}
         for policy, seed in wanted:

@@ -41,7 +41,11 @@ def score_rows(
         rows = _over_rows(name, at, said[0], y_train[0])
     else:
         rows = [summarise(name, m, at, [one[m] for one in each]) for m in each[0]]
-    rows += [summarise(name, m, at, [one[m] for one in others]) for m in others[0]]
+    # Some splits have no limit or no replicate among the rows that they ask about.
+    met = dict.fromkeys(metric for one in others for metric in one)
+    rows += [
+        summarise(name, m, at, [one.get(m, np.nan) for one in others]) for m in met
+    ]
     nlpd = np.array([one["nlpd"] for one in each])
     rows.append(_single(name, "worst_nlpd_excess", at, float(np.ptp([
         np.median(nlpd), nlpd.max()])), len(nlpd)))  # fmt: skip

@@ -24,7 +24,7 @@ from labwm.schema import (
 )
 from labwm.settings import home
 
-PLANNERS = {"ax": "ax-platform", "baybe": "baybe", "bofire": "bofire"}
+PLANNERS = {"baybe": "baybe"}
 """Planners by name, with the package that they are."""
 _FOLDER = Path(__file__).parent / "side"
 _WHICH = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"

@@ -56,6 +56,7 @@ from labwm.schema.exchange import (
     Suggestion,
     SuggestRequest,
     SupplyRequest,
+    UnfreezeRequest,
 )
 from labwm.schema.job import (
     Acknowledgement,
@@ -228,6 +229,7 @@ __all__ = [
     "Trace",
     "TraceNode",
     "TraceRequest",
+    "UnfreezeRequest",
     "Value",
     "VersionName",
     "WaitsFor",

@@ -8,10 +8,12 @@ from pydantic import Field
 from labwm.schema.record import Record
 
 PolicyName = Literal[
+    "active_learning",
     "default",
     "expected_improvement",
     "greedy",
     "hypervolume_improvement",
+    "improvement_per_cost",
     "random",
     "space_filling",
     "thompson",

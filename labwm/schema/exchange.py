@@ -9,6 +9,7 @@ from labwm.schema.campaign import CampaignSpec, CampaignState, WaitsFor
 from labwm.schema.job import Well
 from labwm.schema.measurement import Conditions, Measurement
 from labwm.schema.model_card import ModelCard
+from labwm.schema.outlook import Outlook
 from labwm.schema.plate import PlateLayout
 from labwm.schema.prediction import PredictedReadout
 from labwm.schema.proposal import Proposal, StoredPrediction
@@ -221,6 +222,14 @@ class Decision(Record):
     note: str = ""
 
 
+class UnfreezeRequest(Record):
+    """Let a frozen campaign go on."""
+
+    campaign_id: str
+    note: str = Field(min_length=3, max_length=2000)
+    """What the person found; kept with the decision."""
+
+
 class SettleRequest(Record):
     """Say what a lab said of a job whose acknowledgement was lost."""
 
@@ -309,7 +318,11 @@ class CampaignStatus(Record):
     calibration: tuple[CalibrationSoFar, ...]
     batches: tuple[BatchInfo, ...]
     model: ModelCard | None
+    outlook: Outlook | None = None
+    """What was left to gain when the last round was proposed; None without a model."""
     link: str
+    frozen: str | None = None
+    """Why nothing is sent until a person has looked; None if it goes on."""
     accounts: tuple[AccountInfo, ...] = ()
     """Budget and stocks, as far as a batch has asked for them."""
 

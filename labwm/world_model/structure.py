@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from labwm.errors import NotFoundError, suggest
-from labwm.schema import MoleculeParameter, Protocol
+from labwm.schema import CategoricalParameter, MoleculeParameter, Protocol
 from labwm.space.questions import Questions
 from labwm.world_model.encoding import LIBRARY_KINDS, MoleculeFeatures, levels_of
 from labwm.world_model.kernel import Term
@@ -56,7 +56,9 @@ NUMERIC = (
     Structure("ard-matern52"),
     Structure("isotropic-matern52", is_isotropic=True),
 )
-NUMERIC_EXPLORE = (Structure("ard-matern52-explore", prior="explore"),)
+NUMBERS_EXPLORE = (Structure("ard-matern52"),)
+"""Numbers alone: there the weak prior finds optima sooner than the strong one."""
+NAMES_EXPLORE = (Structure("ard-matern52-explore", prior="explore"),)
 LIBRARY = (Structure("summed-tanimoto-descriptors", "library"),)
 REACTION = (
     Structure("kpca-identity", "kernel-pca-names"),
@@ -81,7 +83,13 @@ def candidates(
         )
     molecules = [p for p in protocol.parameters if isinstance(p, MoleculeParameter)]
     if not molecules:
-        return NUMERIC_EXPLORE if recipe == "explore" else NUMERIC
+        if recipe != "explore":
+            return NUMERIC
+        return NAMES_EXPLORE if _has_names(protocol) else NUMBERS_EXPLORE
     if len(molecules) == 1 and len(levels_of(molecules[0], seen)) > FEW_LEVELS:
         return LIBRARY
     return REACTION_EXPLORE if recipe == "explore" else REACTION
+
+
+def _has_names(protocol: Protocol) -> bool:
+    return any(isinstance(p, CategoricalParameter) for p in protocol.parameters)

@@ -19,6 +19,8 @@ from unittest.mock import patch
 import httpx
 
 from labwm.api.cli import run
+from labwm.campaign.alarms import FROZEN
+from labwm.campaign.books import books
 from tests.conftest import ROOT
 
 PROTOCOL = """\
@@ -113,6 +115,20 @@ class Site:
         file = self.folder / f"{campaign}-status.json"
         self.do("campaign", "status", campaign, "--json", file)
         return json.loads(file.read_text())
+
+    def freeze(self, campaign: str) -> None:
+        """Freeze a campaign as its own mover does when results surprise it."""
+        alarm = {
+            "kind": "surprise",
+            "readout": "yield",
+            "why": "3 of the last 9 values of yield lie outside their 90 % interval by "
+            "more than its width",
+            "proposal_ids": ["a", "b", "c"],
+        }
+        with patch.dict(os.environ, self.environment):
+            ledger = books().ledger
+            with ledger.visit(campaign, actor="advance") as w:
+                w.event(FROZEN, {"round": 1, "alarms": [alarm]})
 
     @contextmanager
     def serving(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The command line: exit statuses, one clean line per error, and what is printed."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -225,6 +226,34 @@ def test_a_rejected_batch_is_not_measured(desk):
     status = desk.status("asking")
     assert status["summary"]["n_measured"] == 0
     assert status["batches"][0]["approval"] == "rejected"
+
+
+def test_recipes_are_listed_promoted_and_rolled_back(desk):
+    table = ("--data", "table.csv", "--no-wait", "--budget", 4)
+    desk.do("campaign", "start", "free.yaml", *table)
+    assert re.search(r"free +predict +default +the opening", desk.do("model", "list"))
+    desk.do("model", "promote", "free", "explore", "--note", "smooth readout")
+    listed = desk.do("model", "list", "free")
+    assert re.search(r"free +predict +explore +\S+ \S+ UTC +local +smooth", listed)
+    assert "default holds for 'predict'" in desk.do("model", "rollback", "free")
+    nothing = desk.run("model", "rollback", "free")
+    assert nothing.returncode == 4
+    assert "There is nothing to undo" in nothing.stderr
+    assert desk.run("model", "promote", "free", "exlore").returncode == 3
+    choose = ("--use", "choose")
+    done = desk.do("model", "promote", "free", "default", *choose)
+    assert "default holds for 'choose' of free; by local." in done
+
+
+def test_a_frozen_campaign_says_so_and_what_to_type(desk):
+    desk.do("campaign", "start", "free.yaml", "--data", "table.csv", "--no-wait")
+    desk.freeze("free")
+    moved = desk.run("campaign", "advance", "free")
+    assert "Frozen until a person looks" in moved.stdout
+    assert "labwm campaign unfreeze free --note WHY" in moved.stderr
+    said = desk.do("campaign", "unfreeze", "free", "--note", "a new lot of solvent")
+    assert "free goes on, by local." in said
+    assert desk.run("campaign", "unfreeze", "free", "--note", "again").returncode == 4
 
 
 def test_a_secret_is_shown_once_and_never_listed(desk):

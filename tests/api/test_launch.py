@@ -4,6 +4,9 @@ import os
 import re
 import signal
 import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -52,25 +55,54 @@ def test_a_campaign_that_must_be_approved_completes_and_names_why(launched: Laun
     assert state["message"] == f"{launched.api}/campaigns/must-ask"
 
 
-def test_advance_finishes_a_campaign_whose_flow_run_was_killed(launched: Launched):
-    spec = small_spec("killed", budget=12) | {"batch_size": 1}
-    run = launched.start("campaign", spec=spec)
-    until(lambda: len(rounds_sent(launched, "killed")) >= 3, seconds=90, what="rounds")
-    for pid in launched.flow_processes():
-        os.kill(pid, signal.SIGKILL)
-    assert launched.ended(run)["type"] == "CRASHED"
-    before = launched.site.status("killed")["summary"]
-    assert before["state"] == "open"
-    assert before["n_measured"] < 12
+def test_a_campaign_finishes_though_all_that_moves_it_is_killed_in_turn(
+    launched: Launched,
+):
+    name = "killed"
+    start_and_measure(launched, name)
+    for victims in (("flow",), ("runner",), ("server",), ("runner", "server")):
+        seen = len(rounds_sent(launched, name))
+        launched.ring()
+        until(
+            lambda seen=seen: len(rounds_sent(launched, name)) > seen,
+            seconds=90,
+            what=f"a round before {victims} is killed",
+        )
+        with launched.while_the_supervisor_sleeps():
+            for victim in victims:
+                launched.kill(victim)
+            before = launched.site.status(name)["summary"]
+        assert (before["state"], before["n_measured"] < BUDGET) == ("open", True)
+    check_it_finishes(launched, name)
 
-    until(lambda: is_done_after_advance(launched, "killed"), seconds=120, what="done")
-    assert rounds_sent(launched, "killed") == [f"r{i:03d}" for i in range(12)]
-    assert launched.site.status("killed")["summary"]["n_measured"] == 12
-    assert "killed: " in launched.site.do("db", "verify")
+
+@pytest.mark.slow  # Prefect makes a new database
+def test_a_campaign_finishes_though_prefect_lost_its_database(launched: Launched):
+    start_and_measure(launched, "wiped")
+    with launched.while_the_supervisor_sleeps():
+        launched.kill("server")
+        launched.wipe_prefect()
+    until(
+        lambda: "its deployments are made again" in launched.text,
+        seconds=120,
+        what="the new database",
+    )
+    check_it_finishes(launched, "wiped")
+    assert launched.runs("retrain", "SCHEDULED")
+
+
+@pytest.mark.slow  # a run is given some seconds before it counts as lost
+def test_a_run_without_a_process_does_not_say_running_for_ever(launched: Launched):
+    body = {"state": {"type": "RUNNING"}, "parameters": {}}
+    place = f"/deployments/{launched.deployment('evaluate')['id']}/create_flow_run"
+    run = launched.ask(place, body)["id"]
+    state = launched.ended(run, seconds=60)
+    assert (state["type"], state["message"]) == ("CRASHED", "its process is gone")
 
 
 def test_up_starts_revives_and_stops_everything(launched: Launched):
     api, prefect, site = launched.api, launched.prefect, launched.site
+    assert re.search(r"Ready after \d+ s\.", launched.text)
     for address in (api, prefect):
         assert re.search(rf"{address}\s", launched.text)
     assert httpx.get(f"{api}/v1/health").json()["status"] == "ok"
@@ -94,8 +126,11 @@ def test_up_starts_revives_and_stops_everything(launched: Launched):
     assert "api ended with -9" in launched.text
     assert httpx.get(f"{api}/v1/health").json()["status"] == "ok"
 
+    start_and_measure(launched, "stopped")
     launched.process.send_signal(signal.SIGTERM)
     assert launched.process.wait(60) == 0
+    assert unfinished_in(site.folder / "home" / "prefect" / "prefect.db") == []
+    assert site.status("stopped")["summary"]["state"] == "open"
     assert launched.descendants() == set()
     for port in launched.ports:
         with socket.socket() as again:
@@ -114,10 +149,54 @@ def test_up_says_which_port_is_taken(desk: Site):
     assert "Ready" not in done.stdout
 
 
-def is_done_after_advance(launched: Launched, campaign: str) -> bool:
-    state = launched.ended(launched.start("advance"))
-    assert state["type"] in {"COMPLETED", "CANCELLED"}, state
-    return launched.site.status(campaign)["summary"]["state"] == "done"
+BUDGET = 16
+"""Rounds of one experiment each, chosen at random."""
+
+
+def start_and_measure(launched: Launched, name: str) -> str:
+    """Start a campaign of many short rounds, and return its run when some are over."""
+    spec = small_spec(name, budget=BUDGET) | {"batch_size": 1, "policy": "random"}
+    run = launched.start("campaign", spec=spec)
+    until(lambda: rounds_sent(launched, name), seconds=90, what="a round")
+    return run
+
+
+def check_it_finishes(launched: Launched, name: str) -> None:
+    """Ring until it is done; then nothing was sent twice and no run says Running."""
+    wanted = [f"r{i:03d}" for i in range(BUDGET)]
+    launched.ring()
+    until(lambda: rounds_sent(launched, name) == wanted, seconds=120, what="rounds")
+    until(
+        lambda: launched.site.status(name)["summary"]["state"] == "done",
+        seconds=60,
+        what="done",
+    )
+    assert rounds_sent(launched, name) == wanted
+    assert launched.site.status(name)["summary"]["n_measured"] == BUDGET
+    assert f"{name}: " in launched.site.do("db", "verify")
+    until(
+        lambda: is_served(launched) and not launched.runs("campaign", *UNFINISHED),
+        seconds=60,
+        what="no run that says Running",
+    )
+
+
+UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+
+
+def is_served(launched: Launched) -> bool:
+    try:
+        return bool(launched.runs("advance", "SCHEDULED"))
+    except httpx.HTTPError:
+        return False
+
+
+def unfinished_in(database: Path) -> list[tuple[str, str]]:
+    """Return the runs that a stopped server's database says are under way."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT name, state_type FROM flow_run").fetchall()
+    assert rows
+    return [row for row in rows if row[1] in UNFINISHED]
 
 
 def small_spec(name: str, *, budget: int) -> dict[str, object]:

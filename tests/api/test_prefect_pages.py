@@ -12,7 +12,6 @@ from tests.api.up import Launched
 from tests.web.browser import Page, chromium
 
 pytestmark = [
-    pytest.mark.slow,  # half a minute of a browser in pages that are not ours
     pytest.mark.timeout(300),
     pytest.mark.browser,
     pytest.mark.prefect,
@@ -26,6 +25,8 @@ FIELD = """(() => {
   while (box && !box.querySelector(%s)) box = box.parentElement;
   return box && box.querySelector(%s);
 })()"""
+DRAWN = """['image/png', 'image/svg'].map(kind => [...document.images].some(
+  one => one.src.startsWith(`data:${kind}`) && one.naturalWidth > 20))"""
 INPUT = "input:not([type=checkbox]), textarea"
 
 
@@ -35,6 +36,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield opened
 
 
+@pytest.mark.slow  # half a minute of a browser in pages that are not ours
 def test_a_campaign_is_started_in_the_form_and_its_artifacts_are_found(
     launched: Launched, page: Page, tmp_path: Path
 ):
@@ -65,13 +67,16 @@ def test_a_campaign_is_started_in_the_form_and_its_artifacts_are_found(
     assert launched.ended(run["id"])["name"] == "Done"
 
     page.open(f"{launched.prefect}/v2/runs/flow-run/{run['id']}?tab=Artifacts")
-    until(lambda: "campaign-by-form" in page.text, seconds=60, what="artifacts")
-    assert "Done" in page.text
+    shows(page, "campaign-by-form", "Done")
     page.screenshot(tmp_path / "run.png")
     (note, *_) = launched.artifacts("campaign-by-form")
     page.open(f"{launched.prefect}/v2/artifacts/artifact/{note['id']}")
-    until(lambda: "Colour of a mixture" in page.text, seconds=60, what="the note")
-    assert "Open the campaign" in page.text
+    shows(page, "Colour of a mixture", "Open the campaign", "predicted before")
+    until(
+        lambda: page.ask(DRAWN) == [True, True],
+        seconds=60,
+        what="the plot and a molecule, drawn",
+    )
     page.screenshot(tmp_path / "note.png")
 
 
@@ -85,11 +90,24 @@ def test_the_form_refuses_what_the_record_refuses(launched: Launched, page: Page
     until(lambda: "does not match" in page.text, seconds=60, what="the refusal")
 
 
+def shows(page: Page, *words: str) -> None:
+    """Wait until the page has drawn all these words: it draws piece by piece."""
+    until(lambda: all(word in page.text for word in words), seconds=60, what=str(words))
+
+
 def fill_in(page: Page, title: str, text: str) -> None:
+    """Write into a field until it holds the text: it may be drawn anew meanwhile."""
     place = FIELD % ((json.dumps(title),) + (json.dumps(INPUT),) * 2)
-    selector = marked(page, place)
-    page.ask(f"document.querySelector({json.dumps(selector)}).select()")
-    page.type(selector, text)
+
+    def holds_it() -> bool:
+        selector = marked(page, place)
+        found = json.dumps(selector)
+        page.ask(f"document.querySelector({found})?.select()")
+        page.ask(f"document.querySelector({found})?.focus()")
+        page.call("Input.insertText", text=text)
+        return page.ask(f"document.querySelector({found})?.value") == text
+
+    until(holds_it, seconds=30, what=title)
 
 
 def choose(page: Page, title: str, kind: str) -> None:

@@ -117,6 +117,18 @@ def test_an_agent_cannot_approve(site):
     assert is_problem(answer, 403, "forbidden")
 
 
+def test_a_frozen_campaign_is_let_go_on_by_a_person_once(site):
+    site.freeze("asking")
+    body = {"campaign_id": "asking", "note": "looked at the reader: it is well"}
+    refused = site.http("planner").post("/v1/unfreeze", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    frozen = site.http("reader").get("/v1/campaigns/asking").json()["frozen"]
+    assert "lie outside their 90 % interval" in frozen
+    assert site.http("ada").post("/v1/unfreeze", json=body).json()["frozen"] is None
+    again = site.http("ada").post("/v1/unfreeze", json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
 def test_the_same_idempotency_key_gives_the_same_answer(site):
     client = site.http("planner")
     first = client.post("/v1/propose", json=propose("twice-the-same"))

@@ -1,5 +1,8 @@
 """A real `labwm up`, and what its servers say over HTTP."""
 
+import os
+import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -8,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
+from labwm import campaign
 from labwm.api.children import MARK
 from labwm.api.ports import LOOPBACK
 from tests.api.site import Site, free_port, until
@@ -84,6 +89,36 @@ class Launched:
         """Return the processes that execute flow runs."""
         return self.runs_of("-m", "prefect.engine")
 
+    def kill(self, victim: str) -> None:
+        """Kill -9 the flow's process, the runner, or Prefect's server."""
+        commands = {
+            "flow": ("-m", "prefect.engine"),
+            "runner": ("-m", "flows.serve"),
+            "server": ("-m", "prefect", "server", "start"),
+        }
+        found = self.runs_of(*commands[victim])
+        assert found, victim
+        for pid in found:
+            # The server is a group: what it starts is part of it.
+            (os.killpg if victim == "server" else os.kill)(pid, signal.SIGKILL)
+
+    @contextmanager
+    def while_the_supervisor_sleeps(self) -> Iterator[None]:
+        """Do several things before the supervisor can see the first of them."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def wipe_prefect(self) -> None:
+        shutil.rmtree(self.site.folder / "home" / "prefect")
+
+    def ring(self) -> None:
+        """Ring the doorbell, as whoever takes in results does."""
+        with patch.dict(os.environ, self.site.environment):
+            campaign.ring()
+
     # Prefect's REST
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -133,13 +168,20 @@ class Launched:
 
 
 @contextmanager
-def launched_in(site: Site) -> Iterator[Launched]:
-    """Start `labwm up` in a folder, and stop it if nobody else did."""
+def launched_in(site: Site, *prefix: str, **settings: str) -> Iterator[Launched]:
+    """Start `labwm up` in a folder, and stop it if nobody else did.
+
+    Args:
+        site: The folder with its home.
+        prefix: Command that runs it, for example in another network.
+        settings: Further environment variables.
+    """
     ports = free_port(), free_port()
     process = subprocess.Popen(
-        site.command("up", "--port", ports[0], "--prefect-port", ports[1]),
+        [*prefix, *site.command("up", "--port", ports[0], "--prefect-port", ports[1])],
         cwd=site.folder,
-        env=site.environment,
+        # Runs start a second sooner than by default; what is tested is the same.
+        env=site.environment | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"} | settings,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,21 +2,39 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
+import yaml
 from prefect.deployments.runner import RunnerDeployment
 
+from flows.backtest import backtest_policy
 from flows.campaign import run_campaign
+from flows.models import retrain
+from flows.screen import screen
 from flows.serve import deployments
 from labwm.design.propose import POLICIES
 from labwm.schema import CampaignSpec
 from labwm.schema.campaign import PolicyName
+from labwm.schema.flow_forms import BacktestForm, RetrainForm, ScreenForm
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-FILLED_IN = {"name": "by-hand", "protocol": "direct_arylation"}
-"""What a person must type: fields without a default."""
+FILLED_IN = {
+    "campaign": {"name": "by-hand", "protocol": "direct_arylation"},
+    "backtest": {"data": "direct_arylation"},
+    "retrain": {},
+    "screen": {"campaign": "dyes", "pool": "pool.smi"},
+}
+"""What a person must type, by deployment: fields without a default."""
+FORMS = [
+    pytest.param("campaign", run_campaign, "spec", CampaignSpec, id="campaign"),
+    pytest.param("backtest", backtest_policy, "form", BacktestForm, id="backtest"),
+    pytest.param("retrain", retrain, "form", RetrainForm, id="retrain"),
+    pytest.param("screen", screen, "form", ScreenForm, id="screen"),
+]
 WITHOUT_UNIT = {"seed"}
 SIMPLE = {"string", "integer", "number", "boolean"}
 
@@ -39,15 +57,15 @@ def resolved(field: Schema, root: Schema) -> Schema:
     return field
 
 
-def untouched(name: str, field: Schema, root: Schema) -> Any:
+def untouched(name: str, field: Schema, root: Schema, typed: dict[str, str]) -> Any:
     """Return what the form submits for a field that nobody touched but had to fill."""
     inner = resolved(field, root)
     if "default" in field:
         return field["default"]
     if "properties" in inner:
         parts = inner["properties"].items()
-        return {part: untouched(part, one, root) for part, one in parts}
-    return FILLED_IN[name]
+        return {part: untouched(part, one, root, typed) for part, one in parts}
+    return typed[name]
 
 
 def fields(schema: Schema, root: Schema) -> Iterator[tuple[str, Schema, bool]]:
@@ -77,22 +95,21 @@ def test_every_field_is_shown_as_a_chemist_can_read_it(deployment):
             assert re.search(r" \[.+\]$", field["title"]), f"{name} names no unit"
 
 
-def test_the_untouched_campaign_form_equals_the_defaults_of_the_record():
-    (deployment,) = (one for one in deployments() if one.name == "campaign")
+@pytest.mark.parametrize(("name", "flow", "argument", "record"), FORMS)
+def test_an_untouched_form_equals_the_defaults_of_its_record(
+    name, flow, argument, record
+):
+    (deployment,) = (one for one in deployments() if one.name == name)
     schema = schema_of(deployment)
-    submitted = untouched("", schema, schema)
-    assert submitted == {
-        "spec": CampaignSpec.model_validate(FILLED_IN).model_dump(mode="json")
-    }
-    assert run_campaign.validate_parameters(submitted) == {
-        "spec": CampaignSpec.model_validate(FILLED_IN)
-    }
+    submitted = untouched("", schema, schema, FILLED_IN[name])
+    expected = record.model_validate(FILLED_IN[name])
+    assert submitted == {argument: expected.model_dump(mode="json")}
+    assert flow.validate_parameters(submitted) == {argument: expected}
 
 
-def test_deployments_without_a_campaign_ask_for_nothing():
-    for deployment in deployments():
-        if deployment.name != "campaign":
-            assert schema_of(deployment)["properties"] == {}
+def test_every_deployment_with_a_form_is_compared_with_its_record():
+    asking = {one.name for one in deployments() if schema_of(one)["properties"]}
+    assert asking == set(FILLED_IN)
 
 
 def test_the_form_offers_every_policy():
@@ -105,3 +122,27 @@ def test_every_deployment_says_what_it_does_and_runs_from_a_module(deployment):
     assert "labwm" in deployment.tags
     assert len(deployment.tags) == 2
     assert re.fullmatch(r"flows\.\w+\.\w+", deployment.entrypoint)
+
+
+def test_the_file_for_work_pools_deploys_what_is_served():
+    content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    served = {one.name: one for one in deployments()}
+    pools = ("process", "docker", "kubernetes")
+    found = {one["name"]: one for one in content["deployments"]}
+    assert set(found) == {f"{pool}-{name}" for pool in pools for name in served}
+    for name, one in found.items():
+        pool, _, flow = name.partition("-")
+        same = served[flow]
+        assert one["work_pool"]["name"] == f"labwm-{pool}"
+        assert (one["entrypoint"], one["tags"]) == (same.entrypoint, same.tags)
+        assert one["pull"] == []
+        schedules = [schedule.schedule for schedule in same.schedules or []]
+        assert [shown(schedule) for schedule in one.get("schedules", [])] == [
+            (getattr(s, "cron", None), getattr(s, "interval", None)) for s in schedules
+        ]
+        assert ("concurrency_limit" in one) == bool(schedules)
+
+
+def shown(schedule: dict[str, Any]) -> tuple[str | None, timedelta | None]:
+    seconds = schedule.get("interval")
+    return schedule.get("cron"), None if seconds is None else timedelta(seconds=seconds)

@@ -41,6 +41,8 @@ class Page:
     complaints: list[str] = field(default_factory=list)
     """What the browser refused or reported: policy violations, missing files."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    n_loaded: int = 0
+    """Documents that were loaded whole, with their scripts."""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self.numbers)
@@ -55,13 +57,19 @@ class Page:
                 return message["result"]
 
     def _note(self, message: dict[str, Any]) -> None:
+        self.n_loaded += message.get("method") == "Page.loadEventFired"
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
         if message.get("method") == "Log.entryAdded":
             self.complaints.append(message["params"]["entry"]["text"])
 
     def open(self, address: str) -> None:
-        self.call("Page.navigate", url=address)
+        before = self.n_loaded
+        went = self.call("Page.navigate", url=address)
+        # Until the new document is there, questions are answered by the old one, or
+        # by one without a body. Without a loader it was a place in the same document.
+        while "loaderId" in went and self.n_loaded == before:
+            self._note(json.loads(self.socket.recv(timeout=30)))
         self.settle()
 
     def settle(self) -> None:

@@ -73,6 +73,18 @@ def test_a_person_approves_exactly_what_she_saw(page, site):
     assert decided["approval"] == "approved"
 
 
+def test_a_person_lets_a_frozen_campaign_go_on(page, site):
+    site.freeze("free")
+    sign_in(page, site, "ada", "/campaigns/free")
+    assert "Frozen: nothing is sent until a person has looked." in page.text
+    assert "3 of the last 9 values of yield lie outside" in page.text
+    page.type("#note", "the balance was not levelled")
+    page.click("#unfreeze")
+    assert page.path == "/campaigns/free"
+    assert "Frozen" not in page.text
+    assert site.status("free")["frozen"] is None
+
+
 def test_an_agent_may_look_but_gets_no_buttons(page, site):
     (batch,) = site.status("other")["batches"]
     sign_in(page, site, "planner", f"/campaigns/other/batches/{batch['batch_id']}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from labwm.api.commands.bench import bar, cell, material, teller
+from labwm.api.commands.bench_parts import cell, material, progress_bar, teller
 from labwm.api.terminal import Json, out, refuse_unwritable, table, write_json
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def predict(  # noqa: PLR0913 one argument per flag
     from labwm.evaluation.predict import PredictSettings, compare
 
     wanted = PredictSettings(tuple(model), split, seeds, readout, by)
-    with bar() as shown:
+    with progress_bar() as shown:
         found = compare(rules, measurements, wanted, data=data, progress=teller(shown))
     write_json(json, found.table.to_json())
     _show(found.table)
@@ -106,7 +106,7 @@ def feedback(
     from labwm.evaluation.feedback import FeedbackSettings, bench_feedback
 
     wanted = FeedbackSettings(Plan(batch, budget), policy, seeds)
-    with bar() as shown:
+    with progress_bar() as shown:
         found = bench_feedback(tables, wanted, progress=teller(shown))
     write_json(json, found.to_json())
     by_place = {(row.name, row.at, row.metric): row for row in found.rows}

@@ -216,6 +216,10 @@ def _show(found: CampaignStatus) -> None:
                 for c in found.calibration
             ],
         )
+    if found.frozen:
+        out.print(f"Frozen until a person looks: {found.frozen}.", markup=False)
+    if found.outlook:
+        out.print(f"Before the last round: {found.outlook.text()}", markup=False)
     out.print(f"Page: {found.link}", markup=False)
 
 
@@ -233,6 +237,8 @@ def _say_next(step: Step) -> None:
     side.print("What to type next:", markup=False)
     if step.waits_for is WaitsFor.APPROVAL:
         hint(f"labwm campaign approve {name}", "look at the batch and decide")
+    elif step.waits_for is WaitsFor.PERSON and campaign.status(name).frozen:
+        hint(f"labwm campaign unfreeze {name} --note WHY", "when you know why")
     elif step.waits_for is WaitsFor.DONE:
         hint(f"labwm campaign report {name}", "figures and one page")
     else:

@@ -1,16 +1,15 @@
-"""`labwm campaign approve|reject|settle`: decisions that only a person takes."""
+"""`labwm campaign approve|reject|settle|unfreeze`: what only a person decides."""
 
-import os
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from labwm import campaign
-from labwm.api.access import principal_with
+from labwm.api.access import this_person
 from labwm.api.commands.campaigns import conditions_line
 from labwm.api.terminal import Json, is_interactive, out, table, write_json
 from labwm.errors import ConflictError, InvalidInputError, NotFoundError
-from labwm.schema import ApprovalRequest, BatchInfo, Principal, SettleRequest
+from labwm.schema import ApprovalRequest, BatchInfo, SettleRequest
 
 Digest = Annotated[
     str | None,
@@ -44,6 +43,24 @@ def reject(
     return _decide("reject", name, digest, note, json)
 
 
+def unfreeze(name: str, *, note: str, json: Json = None) -> int:
+    """Let a campaign go on that was frozen by results far from their predictions.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    note: What you found; kept with the decision.
+    """
+    principal = this_person()
+    lifted = campaign.unfreeze(name, note=note, principal=principal)
+    write_json(json, lifted)
+    out.print(
+        f"{name} goes on, by {principal.name}. It was frozen because {lifted.why}.",
+        markup=False,
+    )
+    return 0
+
+
 def settle(
     name: str,
     verdict: Literal["arrived", "never-arrived", "given-up"],
@@ -69,7 +86,7 @@ def settle(
             "note": note,
         }
     )
-    out.print(campaign.settle(request, principal=_person()), markup=False)
+    out.print(campaign.settle(request, principal=this_person()), markup=False)
     return 0
 
 
@@ -80,7 +97,7 @@ def _decide(
     note: str,
     json: Json,
 ) -> int:
-    principal = _person()
+    principal = this_person()
     batch = waiting_batch(name, digest)
     _show(batch)
     if digest is None and not _agrees(decision, name, batch):
@@ -100,11 +117,6 @@ def _decide(
         markup=False,
     )
     return 0
-
-
-def _person() -> Principal:
-    secret = os.environ.get("LABWM_KEY")
-    return principal_with(secret) if secret else campaign.LOCAL_PERSON
 
 
 def waiting_batch(name: str, digest: str | None) -> BatchInfo:

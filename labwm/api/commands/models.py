@@ -1,8 +1,77 @@
-"""`labwm model show`."""
+"""`labwm model list|show|promote|rollback`."""
 
 from labwm import campaign
-from labwm.api.terminal import Json, lines, table, write_json
+from labwm.api.access import this_person
+from labwm.api.terminal import Json, lines, out, table, write_json
 from labwm.errors import NotFoundError
+
+
+def list_all(name: str | None = None, *, json: Json = None) -> None:
+    """List which recipe each campaign's model is fitted by, since when, and why.
+
+    Parameters
+    ----------
+    name: Name of one campaign; all of them when not given.
+    """
+    names = [name] if name else [c.campaign_id for c in campaign.list_campaigns()]
+    found = [one for each in names for one in campaign.champions(each)]
+    write_json(json, found)
+    table(
+        *("campaign", "use", "recipe", "since", "by", "why"),
+        rows=[
+            (one.campaign_id, one.use, one.recipe, _since(one), one.by, one.why)
+            for one in found
+        ],
+    )
+
+
+def promote(
+    name: str,
+    recipe: str,
+    *,
+    use: campaign.Use = "predict",
+    note: str = "",
+    json: Json = None,
+) -> None:
+    """Let a recipe hold for a campaign, as the holder of LABWM_KEY or this person.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    recipe: Recipe that holds from now on.
+    use: predict: what agents are told; choose: what policies choose by.
+    note: Kept with the decision.
+    """
+    held = campaign.promote(name, recipe, use=use, note=note, principal=this_person())
+    write_json(json, held)
+    _say(held)
+
+
+def rollback(
+    name: str, *, use: campaign.Use = "predict", note: str = "", json: Json = None
+) -> None:
+    """Let the recipe before the last promotion hold again.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    use: predict: what agents are told; choose: what policies choose by.
+    note: Kept with the decision.
+    """
+    held = campaign.roll_back(name, use=use, note=note, principal=this_person())
+    write_json(json, held)
+    _say(held)
+
+
+def _say(held: campaign.Champion) -> None:
+    out.print(
+        f"{held.recipe} holds for {held.use!r} of {held.campaign_id}; by {held.by}.",
+        markup=False,
+    )
+
+
+def _since(one: campaign.Champion) -> str:
+    return f"{one.since:%Y-%m-%d %H:%M} UTC" if one.since else "the opening"
 
 
 def show(name: str, *, json: Json = None) -> None:

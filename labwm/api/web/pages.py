@@ -76,6 +76,13 @@ class Decision(Record):
     note: str = Field(default="", max_length=2000)
 
 
+class Unfreezing(Record):
+    """The form of a frozen campaign's page."""
+
+    csrf: str = Field(max_length=200)
+    note: str = Field(min_length=3, max_length=2000)
+
+
 class Raising(Record):
     """The form that raises a budget."""
 
@@ -114,7 +121,18 @@ def campaign_page(campaign_id: CampaignId, here: Signed) -> Response:
         measured=campaign.measurements(campaign_id, limit=200),
         images=sorted(path.name for path in folder.glob("*.png")),
         pages=sorted(path.name for path in folder.glob("*.html")),
+        may_decide=here.principal.may(Scope.APPROVE),
     )
+
+
+@routes.post("/campaigns/{campaign_id}/unfreeze")
+def unfreeze(
+    campaign_id: CampaignId, here: Signed, form: Annotated[Unfreezing, Form()]
+) -> Response:
+    """Let a frozen campaign go on."""
+    check_form(here, form.csrf)
+    campaign.unfreeze(campaign_id, note=form.note, principal=here.principal)
+    return RedirectResponse(f"/campaigns/{campaign_id}", 303)
 
 
 @routes.get("/campaigns/{campaign_id}/report/{name}")

@@ -110,6 +110,8 @@ def main():
             if "pool" in message:
                 planner = Planner(message)
                 answer = {"ok": True}
+            elif planner is None:
+                answer = {"error": "a batch is asked for before any pool"}
             else:
                 answer = {"rows": planner.ask(message)}
         except Exception as error:  # noqa: BLE001 the other side says it

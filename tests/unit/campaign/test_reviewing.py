@@ -1,5 +1,7 @@
 """Were predictions honest, and would another recipe do better on a campaign's past?"""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -61,9 +63,13 @@ def test_a_review_compares_both_recipes_on_rounds_they_had_not_seen(done):
     assert found.crps is not None
     assert found.crps.low <= found.crps.mean <= found.crps.high
     assert found.log_loss is not None
-    note = campaign.review_note(found)
+    note = campaign.model_note("boil")
     assert "| log loss [nats] |" in note
     assert found.why in note
+    assert f"Data sha256 `{found.data_sha256}`" in note
+    assert len(re.findall(r"!\[[^]]+\]\(data:image/png;base64,", note)) == 2
+    rows = re.findall(r"\| seconds \| (\w+) \| [-\d.e]+ \| (.+?) \| 39 \|", note)
+    assert {"coverage90", "nlpd"} <= {name for name, _ in rows}
 
 
 def test_the_same_data_is_reviewed_once(done):

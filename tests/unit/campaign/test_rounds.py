@@ -43,6 +43,21 @@ def test_every_prediction_was_stored_before_its_measurement(spec: CampaignSpec):
         assert all(p.prediction_id and p.model_sha256 for p in batch.proposals)
 
 
+def test_a_round_that_a_model_chose_states_what_is_left_to_gain(spec: CampaignSpec):
+    campaign.open_campaign(spec)
+    campaign.advance("boil")
+    assert campaign.status("boil").outlook is None
+    said: list[str] = []
+    while campaign.advance("boil", progress=said.append).is_moving:
+        pass
+    left = campaign.status("boil").outlook
+    assert left is not None
+    assert left.round == 3
+    assert 0 <= left.probability <= 1
+    assert left.unit == "s"
+    assert any(line == left.text() for line in said)
+
+
 def test_one_advance_moves_one_round(spec: CampaignSpec):
     campaign.open_campaign(spec)
     said: list[str] = []

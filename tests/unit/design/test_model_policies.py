@@ -273,6 +273,28 @@ def test_a_latent_posterior_has_the_models_marginals(state_of, protocol):
     )
 
 
+def test_a_bound_leaves_the_batch_as_it_is():
+    rng = np.random.default_rng(0)
+    c = 900
+    mean, sd = rng.normal(size=(c, 1)), rng.uniform(0.1, 1.0, size=(c, 1))
+    improvement = BestImprovement(UP, floor=-10.0)
+    known = np.array([[1.0]])
+    root = rng.normal(size=(c, 40))
+    root /= np.linalg.norm(root, axis=1, keepdims=True)
+    correlation = root @ root.T
+    whole = Problem(
+        latent=Latent(mean, sd, lambda i: correlation[:, [i]] * sd * sd[i]),
+        improvement=improvement,
+        utility_of=lambda values: values,
+        known=known,
+        log_weight=np.zeros(c),
+        is_pending=np.zeros(c, dtype=bool),
+    )
+    alone = improvement.log_gain(mean[None], sd, known[None])[0]
+    pruned = replace(whole, bound=alone)
+    assert greedy_batch(whole, 6, seed=0).index == greedy_batch(pruned, 6, seed=0).index
+
+
 def test_a_region_that_failed_is_avoided(state_of):
     pool = state_of().pool
     hot = [i for i in range(27) if pool.row(i)["temperature"] == 100]

@@ -279,3 +279,15 @@ def test_limits_are_scored_by_their_probability(paint, paint_table):
             ("default", "mean")}  # fmt: skip
     assert loss["default"] < loss["mean"] - 0.5
     assert 0 < found.get("default", "limit_share", "random").mean < 0.5
+
+
+def test_a_score_that_only_some_splits_have_is_of_those(paint, paint_table):
+    # Of three seeds one or two ask about the one condition that was measured twice.
+    twice = paint_table[0].model_copy(update={"replicate": 1})
+    table = [*paint_table, twice.model_copy(
+        update={"readouts": {"gloss": Value(value=1.0), "price": Value(value=2.0)}}
+    )]  # fmt: skip
+    found = bench_predict(paint, table, PredictSettings(("default",), seeds=6))
+    row = found.get("default", "noise_sd_ratio", "random")
+    assert row.n == 2
+    assert found.get("default", "rmse", "random").n == 6

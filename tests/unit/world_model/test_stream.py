@@ -12,6 +12,7 @@ from labwm.world_model.count_table import count_table
 from labwm.world_model.feature_store import store_path
 from labwm.world_model.molecules import counts_of, descriptors_of
 from labwm.world_model.stream import PosteriorStream
+from labwm.world_model.surrogate import Surrogate
 from tests.unit.world_model.assays import MOLECULES, dose_assay, two_numbers
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -21,6 +22,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def test_the_streamed_posterior_is_the_exact_one_to_a_ten_thousandth(assay, device):
     observations, protocol, asked = assay
     (own,) = fit(observations, protocol).surrogates
+    assert isinstance(own, Surrogate)
     inputs = own.encode(asked)
     expected_mean, expected = own.mean_and_variance(inputs)
     mean, variance = PosteriorStream(own, device)(inputs)
@@ -31,6 +33,7 @@ def test_the_streamed_posterior_is_the_exact_one_to_a_ten_thousandth(assay, devi
 def test_a_question_that_was_measured_keeps_its_small_variance():
     observations = dose_assay(40, noise=0.001)
     (own,) = fit(observations, two_numbers()).surrogates
+    assert isinstance(own, Surrogate)
     inputs = own.encode(observations.questions)
     _, expected = own.mean_and_variance(inputs)
     _, variance = PosteriorStream(own)(inputs)
