@@ -11,10 +11,9 @@ from torch import Tensor
 class TanimotoKernel(Kernel):
     """Tanimoto similarity of rows by their inner products, as GAUCHE has it."""
 
-    is_stationary = False
     has_lengthscale = False
 
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - as GPyTorch's own kernels do
         self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object
     ) -> Tensor:
         """Return similarities, `a x b`, or of equal rows."""
