@@ -377,7 +377,7 @@ def test_a_budget_beyond_the_table_is_said_and_ends_with_the_table(desk):
         *("--json", "beyond.json"),
     )
     assert done.returncode == 0, done.stderr
-    assert "the table answers 16 experiments" in done.stderr
+    assert "the table table.csv answers 16 experiments" in done.stderr
     found = json.loads((desk.folder / "beyond.json").read_text())
     assert found["settings"]["budget"] == 16
     ends = {row["at"] for row in found["rows"] if row["metric"] == "best"}

@@ -77,8 +77,12 @@ def optimize(  # noqa: PLR0913 one argument per flag
     from labwm.evaluation.optimize import OptimizeSettings, play_table, table_of
 
     if family is None:
-        batch = batch or rules.lab.batch_size
-    plan = Plan(batch or tables.batch, budget or tables.budget, n_initial)
+        batch = rules.lab.batch_size if batch is None else batch
+    plan = Plan(
+        tables.batch if batch is None else batch,
+        tables.budget if budget is None else budget,
+        n_initial,
+    )
     wanted = OptimizeSettings(
         plan,
         tuple(policy),
