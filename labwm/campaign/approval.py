@@ -80,11 +80,15 @@ def _ask_again(
 ) -> tuple[str, WaitsFor, bool]:
     job = draft_again(situation, old)
     proposals = proposals_of(store, old)
-    with lease.write(store) as w:
-        why = {"why": "nobody answered in time", "asked_again_as": job.submission_key}
-        w.move_approval(old.key, ApprovalState.EXPIRED, why)
-        _close(w, old, "asked again")
-        put_up(w, situation, job, proposals)
+    why = {"why": "nobody answered in time", "asked_again_as": job.submission_key}
+    awaiting = ApprovalState.AWAITING
+    try:
+        with lease.write(store) as w:
+            w.move_approval(old.key, ApprovalState.EXPIRED, why, was=awaiting)
+            _close(w, old, "asked again")
+            put_up(w, situation, job, proposals)
+    except ConflictError:  # somebody answered in the last moment
+        return f"round {old.number} was decided meanwhile", WaitsFor.NOTHING, False
     did = f"round {old.number}: nobody answered in time; asked again"
     return did, WaitsFor.APPROVAL, True
 
@@ -152,7 +156,8 @@ def _trim(
         "trimmed_as": job.submission_key,
         "by": detail["by"],
     }
-    w.move_approval(old.key, ApprovalState.EXPIRED, change)
+    awaiting = ApprovalState.AWAITING
+    w.move_approval(old.key, ApprovalState.EXPIRED, change, was=awaiting)
     _close(w, old, "trimmed")
     put_up(w, situation, job, kept)
     own = {"content_sha256": job.content_sha256, "trimmed_from": old.key}

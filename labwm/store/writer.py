@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from labwm.errors import InvalidInputError, NotFoundError
+from labwm.errors import ConflictError, InvalidInputError, NotFoundError
 from labwm.schema import (
     AccountInfo,
     CampaignState,
@@ -39,7 +39,7 @@ from labwm.store.machines import (
     SubmissionState,
     WellState,
 )
-from labwm.store.moves import begin, move
+from labwm.store.moves import begin, move, standings
 from labwm.store.opening import store_protocol
 from labwm.store.tables import batches, jobs, wells
 from labwm.store.views import EventView
@@ -149,18 +149,36 @@ class Writer:
             begin(self.connection, self.author, APPROVAL, [(batch_id,)])
 
     def move_approval(
-        self, batch_id: str, to: ApprovalState, detail: Json | None = None
+        self,
+        batch_id: str,
+        to: ApprovalState,
+        detail: Json | None = None,
+        *,
+        was: ApprovalState | None = None,
     ) -> None:
         """Take a step of the approval, with a note or the rule that allowed it.
+
+        Args:
+            batch_id: Of the batch.
+            to: Where it goes.
+            detail: Who, why, by what rule.
+            was: Where it must stand now, for a step that is legal from elsewhere too.
 
         To approve reserves what the batch needs; an approval that expires or is
         voided gives it back.
 
         Raises:
             NotFoundError, IllegalTransitionError: See `moves.move`.
-            ConflictError: If an account has less than the batch needs.
+            ConflictError: If an account has less than the batch needs, or the approval
+                does not stand where it must.
         """
         self._refuse_unknown(batches.c.batch_id, batch_id)
+        stands = standings(self.connection, APPROVAL, batch_id)[(batch_id,)].state
+        if was is not None and stands != was:
+            raise ConflictError(
+                f"This step is for an approval that is {was}; that of {batch_id!r} is "
+                f"{stands} by now. Read the present state and decide again."
+            )
         wanted = {(batch_id,): str(to)}
         move(self.connection, self.author, APPROVAL, wanted, detail or {})
         if to is ApprovalState.APPROVED:

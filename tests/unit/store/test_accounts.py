@@ -41,6 +41,12 @@ def approve(ledger: Ledger, planned: Job) -> None:
         w.move_approval(planned.submission_key, ApprovalState.APPROVED, {"by": "ben"})
 
 
+def void_what_waits(ledger: Ledger, planned: Job) -> None:
+    key, awaiting = planned.submission_key, ApprovalState.AWAITING
+    with ledger.visit(CAMPAIGN, actor="ada") as w:
+        w.move_approval(key, ApprovalState.EXPIRED, was=awaiting)
+
+
 def send(ledger: Ledger, planned: Job, *states: SubmissionState) -> None:
     with ledger.visit(CAMPAIGN, actor="advance") as w:
         w.reserve_job(planned.submission_key, planned)
@@ -96,6 +102,15 @@ def test_a_voided_approval_gives_back(ledger: Ledger, asked: Job):
     with ledger.visit(CAMPAIGN, actor="ada") as w:
         w.move_approval(asked.submission_key, ApprovalState.EXPIRED)
     assert stock(ledger) == (10, 0, 0)
+
+
+def test_a_step_for_a_batch_that_waits_is_not_taken_once_somebody_approved(
+    ledger: Ledger, asked: Job
+):
+    approve(ledger, asked)
+    with pytest.raises(ConflictError, match="is approved by now"):
+        void_what_waits(ledger, asked)
+    assert stock(ledger) == (6, 4, 0)
 
 
 def test_a_rejected_batch_takes_nothing(ledger: Ledger, asked: Job):
