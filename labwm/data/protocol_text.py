@@ -1,5 +1,6 @@
 """Write a guessed protocol as YAML that says why each guess was made."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,11 +55,13 @@ def _item(content: dict[str, Any], guesses: Sequence[Guess]) -> list[str]:
 
 
 def _flow(value: object) -> str:
+    # PyYAML writes U+0085 as it is and reads it back as the end of a line.
+    is_readable = "\x85" not in json.dumps(value, ensure_ascii=False)
     text = yaml.safe_dump(
         value,
         default_flow_style=True,
         sort_keys=False,
-        allow_unicode=True,
+        allow_unicode=is_readable,
         width=float("inf"),
     )
     return text.strip().removesuffix("...").strip()

@@ -68,7 +68,9 @@ def protocol_schema() -> dict[str, Any]:
 def dump_protocol(protocol: Protocol) -> str:
     """Return the protocol as YAML that `parse_protocol` reads back equal."""
     content = protocol.model_dump(mode="json", exclude_defaults=True)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=88)
+    # PyYAML writes U+0085 as it is and reads it back as the end of a line.
+    is_readable = "\x85" not in protocol.model_dump_json()
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=is_readable, width=88)
 
 
 def _refuse_repeated_keys(node: yaml.Node, source: str) -> None:

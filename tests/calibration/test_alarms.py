@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from labwm.campaign.alarms import alarms_in
 from labwm.campaign.learning import Scored
@@ -14,7 +13,7 @@ from labwm.data.catalogue import catalogue
 from labwm.data.protocols import load_protocol
 from labwm.design.propose import propose
 from labwm.design.state import Batch
-from labwm.evaluation.backtest import Errors, Plan, _state
+from labwm.evaluation.backtest import Errors, Plan, state_of
 from labwm.evaluation.lookup import Lookup, lookup_from
 from labwm.schema import Prediction
 from labwm.world_model.contract import SupportsFeedback
@@ -46,10 +45,7 @@ class Campaign:
     def _moved(self, one: Scored, offset: float) -> Scored:
         if one.round < OFF_FROM or offset == 0.0:
             return one
-        measured = one.measured + offset * self.sd
-        # `log_density` holds the scale that was predicted: see `play`.
-        place = float(norm.cdf((measured - one.predicted) / one.log_density))
-        return replace(one, measured=measured, probability=place)
+        return replace(one, measured=one.measured + offset * self.sd)
 
 
 def play(lookup: Lookup, *, policy: str, seed: int) -> Campaign:
@@ -57,7 +53,7 @@ def play(lookup: Lookup, *, policy: str, seed: int) -> Campaign:
     measured: list[int] = []
     errors, scored = Errors(), []
     for number in range(PLAN.budget // PLAN.batch):
-        state = _state(lookup, PLAN, measured, number=number, seed=seed)
+        state = state_of(lookup, PLAN, measured, number=number, seed=seed)
         batch = propose(state, n=PLAN.batch, policy=policy)
         rows = [choice.row for choice in batch.choices]
         new = [lookup.measure(row, seed=seed) for row in rows]
@@ -82,7 +78,7 @@ def told(
 
 def score(prediction: Prediction, values: np.ndarray, number: int) -> Iterator[Scored]:
     low, high = prediction.interval(0.9)
-    cdf = prediction.cdf(values)
+    stated = [record[prediction.readouts[0]] for record in prediction.records()]
     for i in range(len(values)):
         yield Scored(
             proposal_id=f"{number}-{i}",
@@ -92,8 +88,7 @@ def score(prediction: Prediction, values: np.ndarray, number: int) -> Iterator[S
             low90=float(low[i, 0]),
             high90=float(high[i, 0]),
             measured=float(values[i, 0]),
-            probability=float(cdf[i, 0]),
-            log_density=float(prediction.scale[i, 0]),
+            stated=stated[i],
             is_first=True,
         )
 

@@ -13,7 +13,7 @@ from labwm import campaign, settings
 from labwm.campaign import dispatch
 from labwm.campaign.books import Books, books
 from labwm.campaign.situation import Situation
-from labwm.schema import ApprovalRequest, CampaignSpec, WaitsFor
+from labwm.schema import ApprovalRequest, CampaignSpec, Job, WaitsFor
 from labwm.testing.lab_faults import FaultyComputingLab, FaultyLab
 from labwm.testing.robot import robot
 from tests.unit.campaign.conftest import kettle
@@ -58,9 +58,11 @@ def faulty(lab_of: Callable[[Books, Situation], dispatch.Lab], seed: int):
     """Return `lab_of` with faults between; one lab for all calls of a campaign."""
     made: dict[str, FaultyLab] = {}
 
-    def open_faulty(store: Books, situation: Situation) -> FaultyLab:
+    def open_faulty(
+        store: Books, situation: Situation, job: Job | None = None
+    ) -> FaultyLab:
         def again() -> dispatch.Lab:
-            return lab_of(store, situation)
+            return lab_of(store, situation, job)
 
         kind = FaultyComputingLab if again().capabilities.computes else FaultyLab
         return made.setdefault(situation.campaign_id, kind(again, seed=seed))

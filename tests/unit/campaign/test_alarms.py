@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from labwm.campaign.books import books
 from labwm.campaign.doorbell import rung_at
 from labwm.campaign.learning import Scored
 from labwm.errors import ConflictError, ForbiddenError, InvalidInputError
-from labwm.schema import CampaignSpec, Principal, PrincipalKind, Scope, WaitsFor
+from labwm.schema import (
+    CampaignSpec,
+    PredictedReadout,
+    Principal,
+    PrincipalKind,
+    Scope,
+    WaitsFor,
+)
 from labwm.testing.robot import robot
 
 ADA = Principal(name="ada", kind=PrincipalKind.PERSON, scopes=(Scope.APPROVE,))
@@ -21,6 +29,16 @@ ROBOT = Principal(name="robot", kind=PrincipalKind.SERVICE, scopes=(Scope.SUBMIT
 
 def scored(number: int, *, error: float = 0.0, probability: float = 0.5) -> Scored:
     """A value that lies `error` half widths of its interval from the middle."""
+    measured = 50.0 + 10.0 * error
+    stated = PredictedReadout(
+        location=measured - 6.0 * NormalDist().inv_cdf(probability),
+        epistemic=6.0,
+        aleatoric=0.0,
+        mean=50.0,
+        sd=6.0,
+        low90=40.0,
+        high90=60.0,
+    )
     return Scored(
         proposal_id=f"p{number}",
         readout="yield",
@@ -28,9 +46,8 @@ def scored(number: int, *, error: float = 0.0, probability: float = 0.5) -> Scor
         predicted=50.0,
         low90=40.0,
         high90=60.0,
-        measured=50.0 + 10.0 * error,
-        probability=probability,
-        log_density=-3.0,
+        measured=measured,
+        stated=stated,
         is_first=True,
     )
 

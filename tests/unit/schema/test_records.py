@@ -71,6 +71,17 @@ def test_a_protocol_round_trips_through_json_and_yaml(protocol: Protocol):
     assert again.digest() == protocol.digest()
 
 
+def test_a_label_that_yaml_takes_for_the_end_of_a_line_round_trips():
+    text = (
+        "{name: a, version: 1, parameters: [{name: p, kind: categorical, "
+        'levels: ["x\\N", "x"]}], readouts: [{name: r}], '
+        "objectives: [{readout: r, goal: maximise}]}"
+    )
+    protocol = labwm.schema.parse_protocol(text)
+    assert "x\x85" in protocol.parameters[0].levels
+    assert labwm.schema.parse_protocol(labwm.schema.dump_protocol(protocol)) == protocol
+
+
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_a_record_is_frozen_and_refuses_unknown_keys(record: type[Record]):
     assert record.model_config.get("frozen") is True
