@@ -27,7 +27,7 @@ from labwm.world_model.surrogate import condition
 from labwm.world_model.training import Rows
 
 MAX_EXACT: Final = 5000
-"""Above so many rows the exact posterior's `n**3` takes minutes: decision 10."""
+"""Above so many rows the exact posterior's `n**3` takes minutes: decision 13."""
 N_LANDMARKS: Final = 1024
 MAX_LEFT_OUT: Final = 4000
 """Rows left out to learn calibration and spread."""
