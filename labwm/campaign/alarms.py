@@ -1,11 +1,12 @@
-"""Surprise and drift: where measurements leave what was predicted, a person is asked.
+"""Surprise, drift and refusals: what a policy cannot know about, a person is asked.
 
-A campaign whose alarm rang is frozen: what the lab works on is still collected, but
-nothing new is proposed or sent until a person says so. Results from before that count
-no more.
+Measurements may leave what was predicted, and a lab may refuse round after round:
+proposing on would spend the pool on a lab that does not work. A campaign whose alarm
+rang is frozen: what the lab works on is still collected, but nothing new is proposed or
+sent until a person says so. Results from before that count no more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from pydantic import AwareDatetime
 
 from labwm.campaign.access import LOCAL_PERSON, require
+from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.doorbell import ring
 from labwm.campaign.learning import Scored, score
@@ -37,13 +39,16 @@ WINDOW: Final = 16
 """Results that drift is looked for in, against all before them."""
 DRIFT_P: Final = 3e-5
 """Probability at which a shift of the errors is no chance; every round looks again."""
+REFUSALS: Final = 3
+"""So many rounds in a row that failed without any result are no chance."""
 
 
 class Alarm(Record):
     """Why a campaign was frozen."""
 
-    kind: Literal["surprise", "drift"]
-    readout: str
+    kind: Literal["surprise", "drift", "refusal"]
+    readout: str | None = None
+    """Whose values ring it; none where there are no values."""
     why: str
     proposal_ids: tuple[str, ...]
     """What shows it."""
@@ -127,12 +132,40 @@ def _drift(name: str, scored: Sequence[Scored]) -> Alarm | None:
     )
 
 
+def refused(
+    rounds: Sequence[Round], answered: Container[str], *, since: int = 0
+) -> Alarm | None:
+    """Look for a lab that refuses, or fails, whatever it is sent.
+
+    Args:
+        rounds: All of a campaign.
+        answered: Proposals that have a result.
+        since: First round that counts.
+    """
+    sent = [past for past in rounds if past.submission and past.index >= since]
+    last = sent[-REFUSALS:]
+    names = [name for past in last for name in past.proposal_ids]
+    has_failed = all(past.is_closed and past.submission == "failed" for past in last)
+    if len(last) < REFUSALS or not has_failed or any(n in answered for n in names):
+        return None
+    reason = last[-1].sent.detail.get("reason") if last[-1].sent else None
+    return Alarm(
+        kind="refusal",
+        why=f"the lab failed {REFUSALS} rounds in a row without a result; it says of "
+        f"the last: {reason or 'nothing'}",
+        proposal_ids=tuple(names),
+    )
+
+
 def watch(store: Books, lease: Lease, situation: Situation) -> Freeze | None:
     """Return why a campaign is frozen, after freezing it where an alarm rings now."""
     if frozen := freeze_of(store, situation.campaign_id):
         return frozen
     start = _counted_from(store, situation.campaign_id)
-    found = alarms_in(score(store, situation), since=start)
+    found = list(alarms_in(score(store, situation), since=start))
+    rounds = rounds_of(store, situation.campaign_id)
+    if alarm := refused(rounds, situation.counts.answered, since=start):
+        found.append(alarm)
     if not found:
         return None
     body = {

@@ -8,13 +8,24 @@ import numpy as np
 import pytest
 
 from labwm import campaign, settings
-from labwm.campaign.alarms import EARLY, RECENT, SURPRISES, WINDOW, alarms_in
+from labwm.campaign.alarms import (
+    EARLY,
+    RECENT,
+    REFUSALS,
+    SURPRISES,
+    WINDOW,
+    alarms_in,
+)
 from labwm.campaign.books import books
 from labwm.campaign.doorbell import rung_at
 from labwm.campaign.learning import Scored
-from labwm.errors import ConflictError, ForbiddenError, InvalidInputError
+from labwm.errors import ConflictError, ForbiddenError, InvalidInputError, LabError
+from labwm.labs.registry import ADAPTERS, Adapter
 from labwm.schema import (
+    Acknowledgement,
     CampaignSpec,
+    Job,
+    Origin,
     PredictedReadout,
     Principal,
     PrincipalKind,
@@ -22,6 +33,8 @@ from labwm.schema import (
     WaitsFor,
 )
 from labwm.testing.robot import robot
+from tests.crash.mover import PROTOCOL as BOIL
+from tests.crash.station import KINDS, Station
 
 ADA = Principal(name="ada", kind=PrincipalKind.PERSON, scopes=(Scope.APPROVE,))
 ROBOT = Principal(name="robot", kind=PrincipalKind.SERVICE, scopes=(Scope.SUBMIT,))
@@ -185,3 +198,46 @@ def test_a_campaign_whose_instrument_broke_is_frozen_until_a_person_lets_it_go_o
     assert waits_for() is WaitsFor.LAB
     assert campaign.status("by-hand").frozen is None
     assert "by-hand: " in "".join(campaign.verify_database())
+
+
+class Locked(Station):
+    """A lab that refuses what it is sent until somebody opens it."""
+
+    is_open = False
+
+    def submit(self, job: Job) -> Acknowledgement:
+        if not Locked.is_open:
+            raise LabError("The bench is locked; got a job. Fetch the key.")
+        return super().submit(job)
+
+
+def test_a_lab_that_refuses_every_job_asks_a_person_and_spends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    adapter = Adapter(
+        Origin.MEASURED,
+        KINDS["deduplicates"],
+        lambda folder, protocol, table: Locked("locked", KINDS["deduplicates"], folder),
+    )
+    monkeypatch.setitem(ADAPTERS, "locked", adapter)  # type: ignore[arg-type]
+    monkeypatch.setattr(Locked, "is_open", False)
+    path = tmp_path / "locked.yaml"
+    path.write_text(BOIL.format(lab="locked", approval="never"))
+    campaign.open_campaign(
+        CampaignSpec(name="by-hand", protocol=str(path), policy="random", budget=6)
+    )
+    assert waits_for() is WaitsFor.PERSON
+    stood = campaign.status("by-hand")
+    assert len(stood.batches) == REFUSALS
+    assert f"failed {REFUSALS} rounds in a row" in str(stood.frozen)
+    assert "The bench is locked" in str(stood.frozen)
+    assert stood.summary.n_measured == 0
+    assert waits_for() is WaitsFor.PERSON
+    assert len(campaign.status("by-hand").batches) == REFUSALS
+
+    monkeypatch.setattr(Locked, "is_open", True)
+    campaign.unfreeze("by-hand", note="the key was found", principal=ADA)
+    for _ in range(20):  # the station does one step of its work each time it is asked
+        if waits_for() is WaitsFor.DONE:
+            break
+    assert campaign.status("by-hand").summary.n_measured == 6
