@@ -22,7 +22,7 @@ from labwm.api.terminal import (
     write_json,
 )
 from labwm.errors import InvalidInputError
-from labwm.schema.screening import ScreenRequest
+from labwm.schema.screening import ScreenAnswer, ScreenRequest
 
 Windows = Annotated[
     list[str],
@@ -89,15 +89,7 @@ def screen(  # noqa: PLR0913 one argument per flag
             "seed": seed,
         },
     )
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=side,
-        transient=True,
-    )
-    with bar:
+    with _bar() as bar:
         task = bar.add_task("screening", total=None)
         answer = screen_pool(
             request,
@@ -106,19 +98,30 @@ def screen(  # noqa: PLR0913 one argument per flag
             progress=lambda n, total: bar.update(task, completed=n, total=total),
         )
     write_json(json, answer)
+    _show(answer)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=side,
+        transient=True,
+    )
+
+
+def _show(answer: ScreenAnswer) -> None:
+    is_cut = len(answer.listed) > _SHOWN
     table(
         *("rank", "molecule", "expected gain", "prediction"),
         rows=[
-            (
-                str(i + 1),
-                one.label or one.smiles,
-                f"{one.expected_gain:.3g}",
-                one.reason,
-            )
-            for i, one in enumerate(answer.listed[:_SHOWN])
+            (str(rank), one.label or one.smiles, f"{one.expected_gain:.3g}", one.reason)
+            for rank, one in enumerate(answer.listed[:_SHOWN], start=1)
         ],
         title=f"{len(answer.listed)} of {answer.n_read} rows"
-        + (f", the first {_SHOWN}" if len(answer.listed) > _SHOWN else ""),
+        + (f", the first {_SHOWN}" if is_cut else ""),
     )
     table(
         *("code", "rows"),
