@@ -56,6 +56,11 @@ _COMMANDS: Final = {
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
+        _Command(
+            "fidelity",
+            "bench_fidelity:fidelity",
+            "Does the virtual lab rank policies as the real one does?",
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),

@@ -4,14 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
+from labwm.api.commands.bench_parts import progress_bar
 from labwm.api.terminal import (
     Json,
     out,
@@ -89,7 +83,7 @@ def screen(  # noqa: PLR0913 one argument per flag
             "seed": seed,
         },
     )
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("screening", total=None)
         answer = screen_pool(
             request,
@@ -99,17 +93,6 @@ def screen(  # noqa: PLR0913 one argument per flag
         )
     write_json(json, answer)
     _show(answer)
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=side,
-        transient=True,
-    )
 
 
 def _show(answer: ScreenAnswer) -> None:
