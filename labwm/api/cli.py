@@ -58,6 +58,9 @@ _COMMANDS: Final = {
         ),
         _Command(
             "dynamics", "bench_dynamics:dynamics", "How well are curves foretold?"
+            "fidelity",
+            "bench_fidelity:fidelity",
+            "Does the virtual lab rank policies as the real one does?",
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),

@@ -27,7 +27,6 @@ from labwm.world_model import fit
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.kernel import minmax
 from labwm.world_model.molecules import counts_of, descriptors_of
-from labwm.world_model.stream import PosteriorStream
 from labwm.world_model.surrogate import Surrogate
 
 ResultT = TypeVar("ResultT")
@@ -194,7 +193,7 @@ def _encode_all(train: Observations, lookup: Lookup) -> None:
 
 def _posterior(own: Surrogate, asked: Inputs, single: float) -> list[Figure]:
     n, q = len(own.targets), len(asked)
-    stream = PosteriorStream(own)
+    stream = own.stream
     stream(asked.take(torch.arange(min(64, q))))
     spent, (mean, variance) = _timed(lambda: stream(asked))
     exact, (m, v) = _timed(lambda: own.mean_and_variance(asked))

@@ -1,4 +1,4 @@
-"""What the benches share: flags, tables read with their protocols, progress."""
+"""What benches and screens share: flags, tables with their protocols, progress."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
