@@ -7,9 +7,10 @@ import gymnasium
 
 from labwm.virtual_lab.lab import build_virtual_lab
 
-__all__ = ["CAMPAIGN", "build_virtual_lab", "register"]
+__all__ = ["CAMPAIGN", "KINETICS", "build_virtual_lab", "register"]
 
 CAMPAIGN = "labwm/Campaign-v0"
+KINETICS = "labwm/Kinetics-v0"
 
 
 def register() -> None:
@@ -19,6 +20,11 @@ def register() -> None:
             id=CAMPAIGN,
             entry_point="labwm.virtual_lab.practice:campaign_env",
             vector_entry_point="labwm.virtual_lab.practice:campaign_vector_env",
+        )
+    if KINETICS not in gymnasium.registry:
+        gymnasium.register(
+            id=KINETICS,
+            entry_point="labwm.virtual_lab.enzyme_kinetics:kinetics_env",
         )
 
 
