@@ -58,6 +58,14 @@ _COMMANDS: Final = {
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
+        _Command(
+            "procedures",
+            "bench_procedures:procedures",
+            "How well are operations foreseen and planned?",
+        ),
+        _Command(
+            "procedure-log", "bench_procedures:procedure_log", "Log real procedures."
+        ),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
