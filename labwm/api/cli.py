@@ -52,9 +52,17 @@ _COMMANDS: Final = {
             "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
         ),
         _Command("screen", "bench:screen", "How much of a pool's best is found?"),
+        _Command(
+            "dynamics", "bench_dynamics:dynamics", "How well are curves foretold?"
+        ),
         _Command("predict", "bench_models:predict", "How well do models predict rows?"),
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
+        _Command(
+            "fidelity",
+            "bench_fidelity:fidelity",
+            "Does the virtual lab rank policies as the real one does?",
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
