@@ -41,10 +41,17 @@ class CountTable:
                 ascending from 0.
             offsets: Start of each molecule and the end of the last, `q + 1`.
         """
-        rows, starts = self._rows_of(tokens, offsets)
+        return self.sums(*self.rows_of(tokens, offsets))
+
+    def sums(self, rows: Tensor, starts: Tensor) -> Tensor:
+        """Return sums of some rows of the table, from each start to the next."""
         return torch.nn.functional.embedding_bag(rows, self.common, starts, mode="sum")
 
-    def _rows_of(self, tokens: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    def rows_of(self, tokens: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows that hold what each of `q` molecules has, and their starts.
+
+        Arguments as in `common_with`.
+        """
         last = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
         last[:-1] = tokens.diff() != 1
         last[offsets[1:] - 1] = True
