@@ -7,10 +7,20 @@ import gymnasium
 
 from labwm.virtual_lab.lab import build_virtual_lab
 
-__all__ = ["CAMPAIGN", "KINETICS", "build_virtual_lab", "register"]
+__all__ = [
+    "CAMPAIGN",
+    "KINETICS",
+    "PROCEDURE",
+    "PROCEDURE_LAB",
+    "build_virtual_lab",
+    "register",
+]
 
 CAMPAIGN = "labwm/Campaign-v0"
 KINETICS = "labwm/Kinetics-v0"
+PROCEDURE = "labwm/Procedure-v0"
+PROCEDURE_LAB = "labwm/ProcedureLab-v0"
+"""The same in the real lab, where costs are measured and differ when repeated."""
 
 
 def register() -> None:
@@ -25,6 +35,17 @@ def register() -> None:
         gymnasium.register(
             id=KINETICS,
             entry_point="labwm.virtual_lab.enzyme_kinetics:kinetics_env",
+        )
+    if PROCEDURE not in gymnasium.registry:
+        gymnasium.register(
+            id=PROCEDURE,
+            entry_point="labwm.virtual_lab.procedure_practice:procedure_env",
+        )
+    if PROCEDURE_LAB not in gymnasium.registry:
+        gymnasium.register(
+            id=PROCEDURE_LAB,
+            entry_point="labwm.virtual_lab.procedure_practice:procedure_lab_env",
+            nondeterministic=True,
         )
 
 
