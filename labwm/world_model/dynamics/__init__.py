@@ -3,6 +3,7 @@
 Importing this package loads torch; `labwm.space.curves` holds curves without it.
 """
 
+from labwm.world_model.dynamics.bad_runs import RunSurprise, surprising_runs
 from labwm.world_model.dynamics.fitting import fit_curves
 from labwm.world_model.dynamics.model import (
     CurveCard,
@@ -19,6 +20,8 @@ __all__ = [
     "CurveModel",
     "CurveWorld",
     "DrawnCurve",
+    "RunSurprise",
     "Surprise",
     "fit_curves",
+    "surprising_runs",
 ]

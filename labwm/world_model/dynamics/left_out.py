@@ -83,9 +83,14 @@ def predict_left_out(
     protocol: Protocol,
     knots: Knots,
     family: Family | None,
+    *,
+    fold: NDArray[np.int64] | None = None,
 ) -> list[Unseen]:
-    """Return each curve with what the other folds expect of it."""
-    fold = folds_of(curves, seed=0)
+    """Return each curve with what the other folds expect of it.
+
+    Folds are drawn by condition where `fold`, one number per curve, is not given.
+    """
+    fold = folds_of(curves, seed=0) if fold is None else fold
     found: list[Unseen | None] = [None] * len(reads)
     for k in np.unique(fold):
         kept, left = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
