@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.errors import InvalidInputError, suggest
-from labwm.virtual_lab.kinetics_task import KineticsTask, Run
+from labwm.virtual_lab.kinetics_task import KineticsTask, RunningCurve
 from labwm.world_model.dynamics import CurveForecast, CurveWorld, DrawnCurve
 from labwm.world_model.world import keyed_normals
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 class CurvePlayer(Protocol):
     """A world of curves; pure in (seed, conditions, replicate, time)."""
 
-    def read(self, run: Run) -> Floats:
+    def read(self, run: RunningCurve) -> Floats:
         """Return what is read of a running curve now, `m`."""
         ...
 
@@ -57,7 +57,7 @@ class DrawnPlayer:
         ]
         self._drawn: dict[tuple[int, int], list[DrawnCurve]] = {}
 
-    def read(self, run: Run) -> Floats:
+    def read(self, run: RunningCurve) -> Floats:
         """Return what is read of a running curve now, `m`."""
         key = run.row, run.replicate
         if key not in self._drawn:
@@ -77,7 +77,7 @@ class MeanPlayer:
             model.forecasts(task.pool) for model in task.models
         ]
 
-    def read(self, run: Run) -> Floats:
+    def read(self, run: RunningCurve) -> Floats:
         """Return the mean at the running curve's time, `m`."""
         return np.array(
             [own[run.row].predict([run.time]).mean[0, 0] for own in self._forecasts]
@@ -92,7 +92,7 @@ class MechanisticPlayer:
         self._task, self._mechanism, self._seed = task, task.mechanism, seed
         self._courses: dict[int, Callable[[Floats], Floats]] = {}
 
-    def read(self, run: Run) -> Floats:
+    def read(self, run: RunningCurve) -> Floats:
         """Return what is read of a running curve now, `m`."""
         if run.row not in self._courses:
             conditions = self._task.pool.row(run.row)

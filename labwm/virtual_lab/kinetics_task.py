@@ -148,7 +148,7 @@ class KineticsTask:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunningCurve:
     """A curve that is running.
 
     Attributes:
@@ -182,7 +182,7 @@ class KineticsEpisode:
     world: str
     seed: int
     values: Floats
-    run: Run | None = None
+    run: RunningCurve | None = None
     clock: float = 0.0
     spent: float = 0.0
     starts: tuple[int, ...] = ()
@@ -194,7 +194,7 @@ class KineticsEpisode:
         """Return the episode with a new curve; one that runs is stopped."""
         return replace(
             self,
-            run=Run(row, self.starts.count(row), 0.0),
+            run=RunningCurve(row, self.starts.count(row), 0.0),
             starts=(*self.starts, row),
             clock=self.clock + setup,
             spent=self.spent + price,

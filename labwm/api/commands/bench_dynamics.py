@@ -15,13 +15,13 @@ Models = Annotated[
     list[str],
     Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
 ]
-Runs = Annotated[
+Series = Annotated[
     list[str],
     Parameter(
-        name="--run",
+        name="--series",
         negative=(),
-        help="Condition that the curves of a run share, repeatable: scores how little "
-        "each run fits the others.",
+        help="Condition that the curves of a series share, repeatable: scores how "
+        "little each series fits the others.",
     ),
 ]
 
@@ -34,7 +34,7 @@ def dynamics(  # noqa: PLR0913 one argument per flag
     split: Literal["auto", "condition", "curve"] = "auto",
     readout: str | None = None,
     seeds: int = 5,
-    run: Runs = [],  # noqa: B006 only read
+    series: Series = [],  # noqa: B006 only read
     plots: Path | None = None,
     json: Json = None,
 ) -> None:
@@ -58,7 +58,7 @@ def dynamics(  # noqa: PLR0913 one argument per flag
     side.print(assay.report.text(), markup=False)
     from labwm.evaluation.dynamics import DynamicsSettings, compare_dynamics
 
-    wanted = DynamicsSettings(tuple(model), split, seeds, readout, tuple(run))
+    wanted = DynamicsSettings(tuple(model), split, seeds, readout, tuple(series))
     with progress_bar() as shown:
         found = compare_dynamics(
             assay.curves, rules, wanted, data=data, progress=teller(shown)
@@ -94,8 +94,8 @@ def _show(found: "BenchTable", models: tuple[str, ...]) -> None:
     )
     if odd := [row for row in found.rows if row.metric == "surprise"]:
         table(
-            *("run", "surprise", "curves"),
-            title="runs that fit the others least; above 3 is worth a look",
+            *("series", "surprise", "curves"),
+            title="series that fit the others least; above 3 is worth a look",
             rows=[(str(row.at), cell(row), str(row.n)) for row in odd[:8]],
         )
     table(

@@ -3,7 +3,6 @@
 Importing this package loads torch; `labwm.space.curves` holds curves without it.
 """
 
-from labwm.world_model.dynamics.bad_runs import RunSurprise, surprising_runs
 from labwm.world_model.dynamics.fitting import fit_curves
 from labwm.world_model.dynamics.model import (
     CurveCard,
@@ -13,6 +12,7 @@ from labwm.world_model.dynamics.model import (
     DrawnCurve,
     Surprise,
 )
+from labwm.world_model.dynamics.odd_series import SeriesSurprise, surprising_series
 
 __all__ = [
     "CurveCard",
@@ -20,8 +20,8 @@ __all__ = [
     "CurveModel",
     "CurveWorld",
     "DrawnCurve",
-    "RunSurprise",
+    "SeriesSurprise",
     "Surprise",
     "fit_curves",
-    "surprising_runs",
+    "surprising_series",
 ]

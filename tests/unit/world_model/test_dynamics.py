@@ -7,7 +7,7 @@ from labwm.errors import InvalidInputError, NotEnoughDataError, SpaceError
 from labwm.scores import coverage, crps_gaussian
 from labwm.space.curves import NO_READS, Curves, Reads
 from labwm.space.questions import Questions, questions_from
-from labwm.world_model.dynamics import CurveModel, fit_curves, surprising_runs
+from labwm.world_model.dynamics import CurveModel, fit_curves, surprising_series
 from labwm.world_model.dynamics.families import (
     FAMILIES,
     GOMPERTZ,
@@ -119,7 +119,7 @@ def test_replicates_of_one_world_are_closer_than_worlds(model):
     assert again == ends[2, 4]
 
 
-def test_a_bad_run_is_more_surprising_than_good_ones(model, unseen):
+def test_a_curve_that_went_wrong_is_more_surprising_than_good_ones(model, unseen):
     chances = []
     for forecast, own in zip(
         model.forecasts(unseen.questions), unseen.reads("mass"), strict=True
@@ -130,7 +130,7 @@ def test_a_bad_run_is_more_surprising_than_good_ones(model, unseen):
     assert np.mean(np.array(chances) < 0.1) < 0.25
 
 
-def test_the_run_that_does_not_fit_the_others_is_named_without_being_told(model):
+def test_the_series_that_does_not_fit_the_others_is_named_without_being_told(model):
     curves = drying(heats=HEATS[::2])
     bad = [
         value * (0.5 if heat == 50.0 else 1.0)
@@ -141,18 +141,18 @@ def test_the_run_that_does_not_fit_the_others_is_named_without_being_told(model)
     spoilt = Curves(
         curves.questions, curves.names, curves.readouts, curves.times, tuple(bad)
     )
-    first, *others = surprising_runs(model, spoilt, protocol(), ["heat"])
-    assert first.run == {"heat": 50.0}
+    first, *others = surprising_series(model, spoilt, protocol(), ["heat"])
+    assert first.shared == {"heat": 50.0}
     assert first.n_curves == 3
     assert first.score > 3.0
     assert first.score > 1.5 * max(one.score for one in others)
 
 
-def test_runs_by_an_unknown_condition_or_too_few_are_refused(model):
+def test_series_by_an_unknown_condition_or_too_few_are_refused(model):
     with pytest.raises(SpaceError, match="Did you mean 'heat'"):
-        surprising_runs(model, drying(), protocol(), ["heats"])
+        surprising_series(model, drying(), protocol(), ["heats"])
     with pytest.raises(NotEnoughDataError, match="4 in all at least; got 2"):
-        surprising_runs(model, drying(3, heats=HEATS[:2]), protocol(), ["heat"])
+        surprising_series(model, drying(3, heats=HEATS[:2]), protocol(), ["heat"])
 
 
 def test_the_card_says_what_was_learnt(model):

@@ -1,11 +1,11 @@
-"""Which run of the lab does not fit the others?
+"""Which series of curves does not fit the others?
 
-A run is every curve that shares some conditions: a plate, a day, a pH and temperature.
-A bad run looks normal beside its own curves, so whole runs are left out: what the other
-runs let expect of it is compared with what was read. Runs are compared with each
+A series is every curve that shares some conditions: a plate, a day, a temperature. A
+bad one looks normal beside its own curves, so whole series are left out: what the
+others let expect of it is compared with what was read. Series are compared with each
 other, because leaving one out always costs something.
 
-Shapes: `n` curves, `r` runs.
+Shapes: `n` curves, `r` series.
 """
 
 from collections.abc import Sequence
@@ -24,67 +24,69 @@ from labwm.world_model.dynamics.model import CurveModel
 
 Floats = NDArray[np.float64]
 
-FEWEST_RUNS: Final = 4
+FEWEST_SERIES: Final = 4
 MAD_OF_A_NORMAL: Final = 0.6745
 LEAST_SPREAD: Final = 0.1
-"""Of the logarithms of distances over runs: fewer differ by less than chance."""
+"""Of the logarithms of distances over series: fewer differ by less than chance."""
 
 
 @dataclass(frozen=True)
-class RunSurprise:
-    """How odd a run is.
+class SeriesSurprise:
+    """How odd a series is.
 
     Attributes:
-        run: Conditions that its curves share.
-        n_curves: Curves of the run.
+        shared: Conditions that its curves share.
+        n_curves: How many they are.
         distance: Geometric mean, over its curves, of the squared distance per read from
-            what the other runs let expect, in stated variances.
+            what the others let expect, in stated variances.
         score: Of the distance's logarithm, standard deviations above the median of the
-            runs but the oddest, by their median distance from it; above 3 is worth a
+            series but the oddest, by their median distance from it; above 3 is worth a
             look.
     """
 
-    run: Conditions
+    shared: Conditions
     n_curves: int
     distance: float
     score: float
 
 
-def surprising_runs(
+def surprising_series(
     model: CurveModel, curves: Curves, protocol: Protocol, by: Sequence[str]
-) -> list[RunSurprise]:
-    """Return the runs, the oddest first; learns twice as often as there are runs.
+) -> list[SeriesSurprise]:
+    """Return the series, the oddest first; learns twice as often as there are any.
 
     Args:
         model: Fitted to these curves: its base and roughness are kept.
         curves: All curves.
         protocol: Declares the parameters.
-        by: Names of the conditions that the curves of a run share.
+        by: Names of the conditions that the curves of a series share.
 
     Raises:
         SpaceError: If there is no such condition.
-        NotEnoughDataError: If there are fewer than `FEWEST_RUNS` runs.
+        NotEnoughDataError: If there are fewer than `FEWEST_SERIES` series.
     """
-    run_of, runs = _runs(curves, by)
-    if len(runs) < FEWEST_RUNS:
+    series_of, series = _series(curves, by)
+    if len(series) < FEWEST_SERIES:
         raise NotEnoughDataError(
-            f"A run is compared with others, {FEWEST_RUNS} in all at least; got "
-            f"{len(runs)} by {list(by)}. Name other conditions."
+            f"A series is compared with others, {FEWEST_SERIES} in all at least; got "
+            f"{len(series)} by {list(by)}. Name other conditions."
         )
-    means = _mean_logs(model, curves, protocol, run_of, len(runs))
-    # The oddest run spoils what the others are compared with: they are judged again
+    means = _mean_logs(model, curves, protocol, series_of, len(series))
+    # The oddest series spoils what the others are compared with: they are judged again
     # without it, and it by what all others said.
-    rest = np.flatnonzero(run_of != (oddest := int(np.argmax(means))))
-    others = np.flatnonzero(np.arange(len(runs)) != oddest)
-    again = _mean_logs(model, curves.take(rest), protocol, run_of[rest], len(runs))
+    rest = np.flatnonzero(series_of != (oddest := int(np.argmax(means))))
+    others = np.flatnonzero(np.arange(len(series)) != oddest)
+    again = _mean_logs(model, curves.take(rest), protocol, series_of[rest], len(series))
     means[others] = again[others]
     away = means - np.median(means[others])
     spread = float(np.median(np.abs(away[others]))) / MAD_OF_A_NORMAL
     spread = max(spread, LEAST_SPREAD)
     found = [
-        RunSurprise(run, int(np.sum(run_of == k)), float(np.exp(means[k])), score)
-        for k, (run, score) in enumerate(
-            zip(runs, (away / spread).tolist(), strict=True)
+        SeriesSurprise(
+            shared, int(np.sum(series_of == k)), float(np.exp(means[k])), score
+        )
+        for k, (shared, score) in enumerate(
+            zip(series, (away / spread).tolist(), strict=True)
         )
     ]
     return sorted(found, key=lambda one: -one.score)
@@ -94,44 +96,44 @@ def _mean_logs(
     model: CurveModel,
     curves: Curves,
     protocol: Protocol,
-    run_of: NDArray[np.int64],
-    n_runs: int,
+    series_of: NDArray[np.int64],
+    n_series: int,
 ) -> Floats:
-    """Return the mean logarithm of each run's distances from the others, `r`."""
+    """Return the mean logarithm of each series' distances from the others, `r`."""
     unseen = predict_left_out(
         curves,
         curves.reads(model.card.readout),
         protocol,
         model.expectation.knots,
         next((f for f in FAMILIES if f.name == model.card.base), None),
-        fold=run_of,
+        fold=series_of,
     )
     logs = np.log([
         one.prior.process(model.card.rough).distance(one.reads) / len(one.reads)
         for one in unseen
     ])  # fmt: skip
-    is_of = run_of == np.arange(n_runs)[:, None]
+    is_of = series_of == np.arange(n_series)[:, None]
     return (is_of @ logs) / np.maximum(is_of.sum(axis=1), 1)
 
 
-def _runs(
+def _series(
     curves: Curves, by: Sequence[str]
 ) -> tuple[NDArray[np.int64], list[Conditions]]:
     names = list(curves.questions.columns)
     for name in by:
         if name not in names:
             raise SpaceError(
-                f"A run shares conditions of the protocol; got {name!r}. "
+                f"A series shares conditions of the protocol; got {name!r}. "
                 f"{suggest(name, names)}"
             )
     numbers: dict[bytes, int] = {}
-    runs: list[Conditions] = []
+    series: list[Conditions] = []
     places = []
     for row in curves.questions.rows():
-        run = {name: row[name] for name in by if name in row}
-        key = canonical_json(run)
+        shared = {name: row[name] for name in by if name in row}
+        key = canonical_json(shared)
         if key not in numbers:
-            numbers[key] = len(runs)
-            runs.append(run)
+            numbers[key] = len(series)
+            series.append(shared)
         places.append(numbers[key])
-    return np.array(places, dtype=np.int64), runs
+    return np.array(places, dtype=np.int64), series
