@@ -31,9 +31,11 @@ from labwm.world_model.training import (
     Rows,
     standard_units,
 )
+from labwm.world_model.unevenness import MARGIN, calibrated_loss, is_uneven
 
 MAX_HYPER_ROWS: Final = 1000
 """Hyperparameters are chosen on so many rows; the posterior uses all."""
+NEIGHBOURHOODS: Final = "landmarks-and-neighbours"
 MIN_SCATTER: Final = 3
 """Degrees of freedom of replicates that tell noise from ignorance."""
 
@@ -85,7 +87,28 @@ def fit_readout(
     if surrogate is not chosen.surrogate:
         unseen = as_wide_as(left_out, unseen, chosen.left_out)
         chosen = replace(chosen, surrogate=surrogate, left_out=left_out)
+    if is_uneven(unseen) and not task.rows.is_censored.any():
+        local = _by_neighbourhood(task, chosen)
+        loss = calibrated_loss(task.readout, local.left_out)
+        scores[NEIGHBOURHOODS] = loss
+        if loss < calibrated_loss(task.readout, unseen) - MARGIN:
+            return _fitted(task, local, scores, local.left_out)
     return _fitted(task, chosen, scores, unseen)
+
+
+def _by_neighbourhood(task: Task, chosen: Candidate) -> Candidate:
+    own = chosen.surrogate
+    many = fit_many(
+        own.encoder,
+        chosen.hyperparameters,
+        chosen.evidence,
+        task.rows,
+        units=(own.location, own.scale),
+        seed=task.seed,
+    )
+    return replace(
+        chosen, surrogate=many.surrogate, left_out=many.left_out, order=many.order
+    )
 
 
 def _fitted(
