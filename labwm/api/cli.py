@@ -105,6 +105,7 @@ _COMMANDS: Final = {
         _Command("show", "models:show", "Show the card of a campaign's model."),
         _Command("promote", "models:promote", "Let a recipe hold from now on."),
         _Command("rollback", "models:rollback", "Undo the last promotion."),
+        _Command("reference", "models:reference", "Keep a bench's result for reviews."),
     ),
     "key": (
         _Command("create", "keys:create", "Create a key; its secret is shown once."),

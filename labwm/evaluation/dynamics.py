@@ -6,11 +6,12 @@
 | coverage90 | share inside the 90 % interval, same places |
 | mae | mean distance from the point forecast, same places |
 | crps_saved | share of a baseline's CRPS that the model saves, seed by seed; at `BASELINE/PLACE` |
+| surprise | of a series, at its conditions: deviations above the median series |
 | seconds | to learn, and to forecast every curve asked about |
 """  # noqa: E501 a table
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -30,7 +31,7 @@ from labwm.evaluation.curve_forecasts import (
 from labwm.evaluation.table import BenchTable, Row, summarise, versions
 from labwm.schema import Protocol
 from labwm.space.curves import Curves, Reads, curves_from
-from labwm.world_model.dynamics import CurveModel
+from labwm.world_model.dynamics import CurveModel, fit_curves, surprising_series
 from labwm.world_model.dynamics.left_out import FEWEST_CONDITIONS
 
 Floats = NDArray[np.float64]
@@ -59,12 +60,15 @@ class DynamicsSettings:
             `auto` is `condition` from `FEWEST_CONDITIONS` distinct ones on.
         seeds: Splits to draw.
         readout: Which one; that of the first objective when None.
+        series: Conditions that the curves of a series share; then each series is scored
+            by how little it fits the others.
     """
 
     models: tuple[str, ...] = MODELS
     split: Literal["auto", "condition", "curve"] = "auto"
     seeds: int = 5
     readout: str | None = None
+    series: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -152,9 +156,21 @@ def compare_dynamics(
             "n_conditions": own.conditions_of()[1],
         },
         versions=versions(),
-        rows=tuple(_rows(figures, settings.models)),
+        rows=(*_rows(figures, settings.models), *_series_rows(own, protocol, settings)),
     )
     return DynamicsComparison(table, shown)
+
+
+def _series_rows(
+    curves: Curves, protocol: Protocol, settings: DynamicsSettings
+) -> Iterator[Row]:
+    """Yield how odd each series is, the oddest first."""
+    if not settings.series:
+        return
+    model = fit_curves(curves, protocol, readout=curves.readouts[0])
+    for one in surprising_series(model, curves, protocol, settings.series):
+        at = ", ".join(f"{name}={value}" for name, value in one.shared.items())
+        yield Row(DEFAULT, "surprise", at, one.score, None, None, one.n_curves)
 
 
 def split_curves(curves: Curves, split: str, seed: int) -> tuple[Curves, Curves]:

@@ -15,6 +15,15 @@ Models = Annotated[
     list[str],
     Parameter(name="--model", negative=(), help="Model to compare; repeatable."),
 ]
+Series = Annotated[
+    list[str],
+    Parameter(
+        name="--series",
+        negative=(),
+        help="Condition that the curves of a series share, repeatable: scores how "
+        "little each series fits the others.",
+    ),
+]
 
 
 def dynamics(  # noqa: PLR0913 one argument per flag
@@ -25,6 +34,7 @@ def dynamics(  # noqa: PLR0913 one argument per flag
     split: Literal["auto", "condition", "curve"] = "auto",
     readout: str | None = None,
     seeds: int = 5,
+    series: Series = [],  # noqa: B006 only read
     plots: Path | None = None,
     json: Json = None,
 ) -> None:
@@ -48,7 +58,7 @@ def dynamics(  # noqa: PLR0913 one argument per flag
     side.print(assay.report.text(), markup=False)
     from labwm.evaluation.dynamics import DynamicsSettings, compare_dynamics
 
-    wanted = DynamicsSettings(tuple(model), split, seeds, readout)
+    wanted = DynamicsSettings(tuple(model), split, seeds, readout, tuple(series))
     with progress_bar() as shown:
         found = compare_dynamics(
             assay.curves, rules, wanted, data=data, progress=teller(shown)
@@ -82,6 +92,12 @@ def _show(found: "BenchTable", models: tuple[str, ...]) -> None:
         *("baseline / place", "share of its CRPS saved"),
         rows=[(str(row.at), cell(row)) for row in wanted],
     )
+    if odd := [row for row in found.rows if row.metric == "surprise"]:
+        table(
+            *("series", "surprise", "curves"),
+            title="series that fit the others least; above 3 is worth a look",
+            rows=[(str(row.at), cell(row), str(row.n)) for row in odd[:8]],
+        )
     table(
         *("model", "seconds"),
         rows=[(name, cell(found.get(name, "seconds"))) for name in models],

@@ -12,6 +12,7 @@ from labwm.world_model.dynamics.model import (
     DrawnCurve,
     Surprise,
 )
+from labwm.world_model.dynamics.odd_series import SeriesSurprise, surprising_series
 
 __all__ = [
     "CurveCard",
@@ -19,6 +20,8 @@ __all__ = [
     "CurveModel",
     "CurveWorld",
     "DrawnCurve",
+    "SeriesSurprise",
     "Surprise",
     "fit_curves",
+    "surprising_series",
 ]

@@ -38,6 +38,8 @@ Floats = NDArray[np.float64]
 SHARE: Final = 0.9995
 """Of the variance over time that the principal functions hold."""
 MOST_SHAPES: Final = 8
+SHRINKAGE: Final = 0.15
+"""How far the correlations of scores are drawn towards none."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,11 @@ class Roughness:
         share: Standard deviation of a smooth function besides, as a share of that of
             the principal part.
         length: Over which that function is alike, as a share of the time.
-        shrinkage: How far the correlations of the scores are drawn to zero.
         noise: Factor of the noise variance: reads of one curve err together.
     """
 
     share: float
     length: float
-    shrinkage: float
     noise: float
 
 
@@ -77,19 +77,19 @@ class Prior:
     def process(self, rough: Roughness) -> Process:
         """Return the curve as a process on knots."""
         own = self.learnt
-        covariance = self.principal_covariance(rough)
+        covariance = self.principal_covariance()
         covariance = covariance + self.level(rough) * own.knots.kernel(rough.length)
         return Process(own.knots, self.mean, covariance, rough.noise * self.noise)
 
-    def principal_covariance(self, rough: Roughness) -> Floats:
+    def principal_covariance(self) -> Floats:
         """Return the covariance that the scores give, at the knots, `G x G`."""
         own = self.learnt
         shapes = own.principal.shapes * self.spread
-        return shapes @ own.shrunk_correlation(rough) @ shapes.T
+        return shapes @ own.shrunk_correlation @ shapes.T
 
     def level(self, rough: Roughness) -> float:
         """Return the variance of what curves do beyond the principal functions."""
-        variance = np.diag(self.principal_covariance(rough))
+        variance = np.diag(self.principal_covariance())
         return rough.share**2 * float(np.mean(variance))
 
 
@@ -138,10 +138,11 @@ class Expectation:
     model: Coefficients
     correlation: Floats
 
-    def shrunk_correlation(self, rough: Roughness) -> Floats:
+    @property
+    def shrunk_correlation(self) -> Floats:
         """Return the correlation, drawn towards scores that err apart, `L x L`."""
         own = np.diag(np.diag(self.correlation))
-        return (1.0 - rough.shrinkage) * self.correlation + rough.shrinkage * own
+        return (1.0 - SHRINKAGE) * self.correlation + SHRINKAGE * own
 
     def of(self, questions: Questions) -> list[Prior]:
         """Return what is expected at each question's conditions."""

@@ -38,7 +38,6 @@ AHEAD: Final = (1, 2, 4, 8)
 """Reads ahead that are forecast, besides the last read."""
 SHARE_GRID: Final = (0.03, 0.1, 0.3, 0.6, 1.0)
 LENGTH_GRID: Final = (0.15, 0.5, 1.5)
-SHRINKAGE_GRID: Final = (0.0, 0.3)
 NOISE_GRID: Final = (1.0, 4.0)
 TAIL: Final = 4.0
 """Degrees of freedom of the score that compares: few curves are far off."""
@@ -84,9 +83,14 @@ def predict_left_out(
     protocol: Protocol,
     knots: Knots,
     family: Family | None,
+    *,
+    fold: NDArray[np.int64] | None = None,
 ) -> list[Unseen]:
-    """Return each curve with what the other folds expect of it."""
-    fold = folds_of(curves, seed=0)
+    """Return each curve with what the other folds expect of it.
+
+    Folds are drawn by condition where `fold`, one number per curve, is not given.
+    """
+    fold = folds_of(curves, seed=0) if fold is None else fold
     found: list[Unseen | None] = [None] * len(reads)
     for k in np.unique(fold):
         kept, left = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
@@ -150,8 +154,8 @@ def choose_roughness(unseen: Sequence[Unseen]) -> tuple[Roughness, float]:
     """Return the roughness whose forecasts of left-out curves score best."""
     order = np.random.default_rng(0).permutation(len(unseen))[:MOST_TRIED]
     tried = [unseen[i] for i in order]
-    grid = product(SHARE_GRID, LENGTH_GRID, SHRINKAGE_GRID, NOISE_GRID)
-    best, least = Roughness(0.1, 0.5, 0.0, 1.0), np.inf
+    grid = product(SHARE_GRID, LENGTH_GRID, NOISE_GRID)
+    best, least = Roughness(0.1, 0.5, 1.0), np.inf
     for values in grid:
         rough = Roughness(*values)
         if (loss := score(forecast_errors(tried, rough, SHARES))) < least:

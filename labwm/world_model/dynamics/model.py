@@ -213,7 +213,7 @@ class CurveWorld:
         said = own.model.predict(questions)
         drawn = self.scores.outcome(questions, replicate)
         normal = ((drawn - said.location) / said.scale)[:, :-1]
-        scores = normal @ root_of(own.shrunk_correlation(rough)).T
+        scores = normal @ root_of(own.shrunk_correlation).T
         beyond = root_of(own.knots.kernel(rough.length))
         knots = np.arange(len(own.knots))
         found = []

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from labwm.errors import InvalidInputError, NotEnoughDataError
+from labwm.errors import InvalidInputError, NotEnoughDataError, SpaceError
 from labwm.scores import coverage, crps_gaussian
 from labwm.space.curves import NO_READS, Curves, Reads
 from labwm.space.questions import Questions, questions_from
-from labwm.world_model.dynamics import CurveModel, fit_curves
+from labwm.world_model.dynamics import CurveModel, fit_curves, surprising_series
 from labwm.world_model.dynamics.families import (
     FAMILIES,
     GOMPERTZ,
@@ -21,7 +21,7 @@ from labwm.world_model.dynamics.functions import (
     principal,
 )
 from labwm.world_model.dynamics.process import Process
-from tests.unit.world_model.curves import NOISE_SD, drying, protocol, truth
+from tests.unit.world_model.curves import HEATS, NOISE_SD, drying, protocol, truth
 
 UNSEEN = tuple(float(x) for x in np.linspace(23, 78, 20))
 TIMES = np.linspace(0.0, 39.0, 40)
@@ -119,7 +119,7 @@ def test_replicates_of_one_world_are_closer_than_worlds(model):
     assert again == ends[2, 4]
 
 
-def test_a_bad_run_is_more_surprising_than_good_ones(model, unseen):
+def test_a_curve_that_went_wrong_is_more_surprising_than_good_ones(model, unseen):
     chances = []
     for forecast, own in zip(
         model.forecasts(unseen.questions), unseen.reads("mass"), strict=True
@@ -128,6 +128,31 @@ def test_a_bad_run_is_more_surprising_than_good_ones(model, unseen):
         stuck = Reads(own.time, np.full_like(own.value, own.value[0]))
         assert forecast.surprise(stuck).chance <= 1 / 20
     assert np.mean(np.array(chances) < 0.1) < 0.25
+
+
+def test_the_series_that_does_not_fit_the_others_is_named_without_being_told(model):
+    curves = drying(heats=HEATS[::2])
+    bad = [
+        value * (0.5 if heat == 50.0 else 1.0)
+        for heat, value in zip(
+            curves.questions.columns["heat"], curves.values, strict=True
+        )
+    ]
+    spoilt = Curves(
+        curves.questions, curves.names, curves.readouts, curves.times, tuple(bad)
+    )
+    first, *others = surprising_series(model, spoilt, protocol(), ["heat"])
+    assert first.shared == {"heat": 50.0}
+    assert first.n_curves == 3
+    assert first.score > 3.0
+    assert first.score > 1.5 * max(one.score for one in others)
+
+
+def test_series_by_an_unknown_condition_or_too_few_are_refused(model):
+    with pytest.raises(SpaceError, match="Did you mean 'heat'"):
+        surprising_series(model, drying(), protocol(), ["heats"])
+    with pytest.raises(NotEnoughDataError, match="4 in all at least; got 2"):
+        surprising_series(model, drying(3, heats=HEATS[:2]), protocol(), ["heat"])
 
 
 def test_the_card_says_what_was_learnt(model):
