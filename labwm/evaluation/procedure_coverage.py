@@ -32,7 +32,7 @@ from labwm.world_model.situations import (
 Floats = NDArray[np.float64]
 
 HORIZONS: Final = (1, 2, 4, 8)
-STARTS: Final = (0, 1, 3, 5)
+STARTS: Final = (0, 1, 4)
 """Operations done before a roll-out begins."""
 ALL: Final = "procedures"
 MARGINAL: Final = "marginal"

@@ -22,7 +22,7 @@ from labwm.errors import NotEnoughDataError
 Floats = NDArray[np.float64]
 
 MIN_GROUPS: Final = 5
-MOST_ROWS: Final = 900
+MOST_ROWS: Final = 500
 """Rows of a posterior; more are thinned evenly: its factor grows as `n**3`."""
 MOST_TUNED: Final = 250
 """Rows that the hyperparameters are chosen on."""
@@ -64,6 +64,11 @@ class Features:
     def together(self) -> Floats:
         """All numbers, `n x d`."""
         return np.concatenate(self.blocks, axis=1)
+
+    @cached_property
+    def n_bits(self) -> Floats:
+        """Number of substructures of each row, `n`."""
+        return self.bits.sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ def _parts(a: Features, b: Features) -> tuple[Floats, list[Floats], Floats]:
     # Particles of one molecule share a structure: it is compared once.
     bits = a.bits[:1] if (a.bits == a.bits[0]).all() else a.bits
     shared = bits @ b.bits.T
-    either = bits.sum(1)[:, None] + b.bits.sum(1)[None] - shared
+    either = bits.sum(1)[:, None] + b.n_bits[None] - shared
     return linear, _distances(a, b), shared / np.maximum(either, 1.0)
 
 
