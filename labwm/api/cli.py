@@ -56,6 +56,9 @@ _COMMANDS: Final = {
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
+        _Command(
+            "stopping", "bench_stopping:stopping", "Is little left where it is said?"
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),
