@@ -31,6 +31,7 @@ from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.recipes import RECIPES, Champion, Use, champions, promote, roll_back
+from labwm.campaign.references import Reference, attach_reference
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
 from labwm.campaign.spending import raise_budget, supply
@@ -45,10 +46,12 @@ __all__ = [
     "CampaignCalibration",
     "Champion",
     "ModelReview",
+    "Reference",
     "Use",
     "advance",
     "amend",
     "amendments",
+    "attach_reference",
     "authenticate",
     "awaited_ids",
     "backup_database",
