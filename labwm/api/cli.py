@@ -60,6 +60,9 @@ _COMMANDS: Final = {
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
         _Command(
+            "stopping", "bench_stopping:stopping", "Is little left where it is said?"
+        ),
+        _Command(
             "fidelity",
             "bench_fidelity:fidelity",
             "Does the virtual lab rank policies as the real one does?",
