@@ -67,6 +67,11 @@ _COMMANDS: Final = {
             "bench_fidelity:fidelity",
             "Does the virtual lab rank policies as the real one does?",
         ),
+        _Command(
+            "offpolicy",
+            "bench_offpolicy:offpolicy",
+            "What is a policy worth, judged from another's log?",
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
         _Command(
