@@ -56,6 +56,11 @@ _COMMANDS: Final = {
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
+        _Command(
+            "practise",
+            "bench_practise:practise",
+            "Does practice in the virtual lab pay in the real one?",
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),
