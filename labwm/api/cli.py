@@ -61,6 +61,11 @@ _COMMANDS: Final = {
             "bench_practise:practise",
             "Does practice in the virtual lab pay in the real one?",
         ),
+        _Command(
+            "exploit",
+            "bench_exploit:exploit",
+            "What becomes of a choice that is searched harder and harder?",
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),

@@ -110,7 +110,7 @@ class Practised:
     Attributes:
         sha256: Digest of the table's measurements.
         n_pool: Candidates of the table.
-        budget: Most real experiments, as far as the table allows.
+        budget: Most real experiments after a log.
         outcomes: By length of the log, in the order of seeds.
     """
 
@@ -118,6 +118,10 @@ class Practised:
     n_pool: int
     budget: int
     outcomes: Mapping[int, tuple[Outcome, ...]]
+
+    def most(self, n_log: int) -> int:
+        """Return the most real experiments after a log that the table allows."""
+        return min(self.budget, self.n_pool - n_log)
 
     def needed(self, n_log: int) -> dict[str, Floats]:
         """Return real experiments of every arm and candidate, length `s` each."""

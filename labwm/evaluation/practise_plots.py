@@ -1,6 +1,7 @@
 """Plot of practice: what each arm needs to the top 1 %, on every table."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,7 @@ _LABELS = {
 
 def practise_plot(found: Mapping[str, Practised]) -> bytes:
     """Draw mean real experiments to the top 1 % with 95 % intervals, by log."""
+    names = [Path(name).stem for name in found]
     logs = list(next(iter(found.values())).outcomes)
     figure, axes = panels(len(logs), height=2.4 + 0.75 * len(found))
     offsets = np.linspace(-0.32, 0.32, len(_LABELS))
@@ -31,9 +33,9 @@ def practise_plot(found: Mapping[str, Practised]) -> bytes:
             y = np.arange(len(found)) + offset
             panel.hlines(y, ends[1], ends[2], color=colour, lw=2)
             panel.plot(ends[0], y, "o", color=colour, label=label)
-        most = max(one.budget for one in found.values()) + 1
+        most = max(one.most(n_log) for one in found.values()) + 1
         panel.axvline(most, color=GREY, ls="--", lw=1)
-        panel.set_yticks(np.arange(len(found)), list(found) if panel is axes[0] else [])
+        panel.set_yticks(np.arange(len(found)), names if panel is axes[0] else [])
         panel.set_ylim(len(found) - 0.5, -0.5)
         panel.set_xlim(0, 1.03 * most)
         panel.set_xlabel("real experiments to the top 1 %")

@@ -65,7 +65,7 @@ def _rows(found: Practised) -> Iterator[Row]:
         needed = found.needed(n_log)
         for name, counts in needed.items():
             yield summarise(name, METRIC, n_log, counts)
-            missed = (counts > found.budget).astype(float)
+            missed = (counts > found.most(n_log)).astype(float)
             if name in ARMS:
                 yield summarise(name, "not_found", n_log, missed)
         yield from _accelerations({"": needed}, n_log)

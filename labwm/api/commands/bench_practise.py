@@ -76,7 +76,7 @@ def practise(  # noqa: PLR0913 one argument per flag
     for one in data:
         rules, measurements = material(one, protocol)
         with progress_bar() as shown:
-            played[Path(one).stem] = practise_table(
+            played[one] = practise_table(
                 rules, measurements, wanted, progress=teller(shown)
             )
     found = practise_table_of(played, wanted)
