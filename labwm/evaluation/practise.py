@@ -36,13 +36,13 @@ from labwm.evaluation.practice_arms import (
 )
 from labwm.evaluation.rehearsal import (
     RealCampaign,
+    Rehearsal,
     objective_of,
     rehearse,
     steps_to,
 )
 from labwm.evaluation.yardstick import yardstick_of
 from labwm.schema import Measurement, Protocol
-from labwm.world_model.reward import RewardSpec
 
 COMMAND: Final = "labwm bench practise"
 ARMS: Final = ("default", "picked", "practised", "scratch", "scratch_after")
@@ -201,7 +201,7 @@ def outcome_of(
     )
     name, _ = pick(rehearsal, CANDIDATES, practice, seed=seed)
     trained = train(rehearsal, practice, seed=seed)
-    real = RealArms(lookup, log, rehearsal.task.reward, settings, seed)
+    real = RealArms(lookup, log, rehearsal, settings, seed)
     tried = {f"candidate:{n}": real.steps(p) for n, p in CANDIDATES.items()}
     scratch, after = real.scratch()
     arms = {
@@ -221,14 +221,14 @@ class RealArms:
     Attributes:
         lookup: The table that answers.
         log: Rows of its pool that were measured before.
-        reward: What training on real steps is rewarded by.
+        rehearsal: Made of that log: model to begin with, and rewards.
         settings: Budget and fits.
         seed: Of all of them.
     """
 
     lookup: Lookup
     log: Ints
-    reward: RewardSpec
+    rehearsal: Rehearsal
     settings: PractiseSettings
     seed: int
 
@@ -274,7 +274,7 @@ class RealArms:
         return RealCampaign(
             self.lookup,
             self.log,
-            reward=self.reward,
+            self.rehearsal,
             budget=self.most,
             seed=self.seed,
             refit=self.settings.refit,

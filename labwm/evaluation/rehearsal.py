@@ -4,7 +4,6 @@ Both are played by the same two calls, so that a policy cannot tell which it pla
 Shapes: `e` campaigns side by side, `N` candidates, `m` readouts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Protocol
@@ -193,9 +192,9 @@ class RealCampaign:
     def __init__(
         self,
         lookup: Lookup,
-        log: Sequence[int],
+        log: Ints,
+        rehearsal: Rehearsal,
         *,
-        reward: RewardSpec,
         budget: int,
         seed: int,
         refit: int,
@@ -205,19 +204,20 @@ class RealCampaign:
         Args:
             lookup: The table that answers.
             log: Rows of its pool that were measured before.
-            reward: How gains are counted.
+            rehearsal: Made of the same log with the same seed: its agents begin with
+                the same model here, and its rewards count the same.
             budget: Experiments that cost the reward's `cost_weight` together.
             seed: Of the fits and of the replicates drawn.
             refit: Least experiments from one fit to the next.
         """
         self._lookup, self._budget, self._seed = lookup, budget, seed
-        self._refit, self._reward = refit, reward
+        self._refit, self._reward = refit, rehearsal.task.reward
         self._objective, self._readout = objective_of(lookup)
         self._measured = [lookup.measure(int(row), seed=seed) for row in log]
         self._is_open = np.ones(len(lookup), dtype=bool)
-        self._is_open[np.asarray(log)] = False
+        self._is_open[log] = False
         self._best = best_of(self._objective, self._readout, self.observed)
-        self._model = self._fit()
+        self._model = rehearsal.agents
         self._n_fitted = len(self._measured)
 
     @property

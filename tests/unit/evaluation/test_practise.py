@@ -161,12 +161,11 @@ def test_training_in_the_virtual_lab_follows_its_seed(rehearsal: Rehearsal):
     assert len(one.needed) == 2
 
 
-def test_a_real_campaign_believes_what_the_model_of_its_rows_says(lookup: Lookup):
+def test_a_real_campaign_believes_what_the_model_of_its_rows_says(
+    lookup: Lookup, rehearsal: Rehearsal
+):
     log = poor_half_log(lookup, 10, seed=0)
-    rehearsal = rehearse(lookup, log, recipe="explore", budget=8, seed=0)
-    campaign = RealCampaign(
-        lookup, log, reward=rehearsal.task.reward, budget=8, seed=0, refit=2
-    )
+    campaign = RealCampaign(lookup, log, rehearsal, budget=8, seed=0, refit=2)
     best = int(np.argmax(lookup.utilities[:, 0]))
     gain = campaign.measure(np.array([best]))
     assert gain[0] > 0
