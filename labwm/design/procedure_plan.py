@@ -35,9 +35,9 @@ class PlanSettings:
     """
 
     seconds: float
-    n_particles: int = 8
+    n_particles: int = 6
     depth: int = 7
-    width: int = 10
+    width: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -33,9 +33,9 @@ class ProcedureSettings:
 
     seed: int = 0
     test_share: float = 0.3
-    n_particles: int = 100
+    n_particles: int = 60
     n_planned: int = 40
-    cost_share: float = 0.4
+    cost_share: float = 0.45
 
     def __post_init__(self) -> None:
         """Refuse settings without a test."""

@@ -68,9 +68,9 @@ def procedures(  # noqa: PLR0913 one argument per flag
     log: Path | None = None,
     seed: int = 0,
     test_share: float = 0.3,
-    particles: int = 100,
+    particles: int = 60,
     plans: int = 40,
-    cost_share: float = 0.4,
+    cost_share: float = 0.45,
     json: Json = None,
 ) -> None:
     """Score the model of operations, and plans made in it, on unseen molecules.
