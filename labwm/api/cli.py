@@ -60,6 +60,19 @@ _COMMANDS: Final = {
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
         _Command(
+            "practise",
+            "bench_practise:practise",
+            "Does practice in the virtual lab pay in the real one?",
+        ),
+        _Command(
+            "exploit",
+            "bench_exploit:exploit",
+            "What becomes of a choice that is searched harder and harder?",
+        ),
+        _Command(
+            "stopping", "bench_stopping:stopping", "Is little left where it is said?"
+        ),
+        _Command(
             "fidelity",
             "bench_fidelity:fidelity",
             "Does the virtual lab rank policies as the real one does?",

@@ -132,6 +132,12 @@ def test_settings_that_cannot_be_are_refused(changes: dict, error, match: str):
         DynamicsSettings(**changes)
 
 
+def test_one_condition_cannot_be_split_by_condition():
+    settings = DynamicsSettings(PLAIN, split="condition", seeds=1)
+    with pytest.raises(NotEnoughDataError, match="got 1"):
+        compare_dynamics(drying(9, heats=HEATS[:1]), protocol(), settings)
+
+
 def test_curves_too_short_to_have_an_end_are_refused():
     with pytest.raises(NotEnoughDataError, match="10 have fewer, the first '0'"):
         compare_dynamics(ramps(10, 2), protocol(), DynamicsSettings(PLAIN, seeds=1))
