@@ -57,6 +57,9 @@ _COMMANDS: Final = {
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
+        _Command(
+            "tasks", "bench_tasks:tasks", "What many assays teach about new ones."
+        ),
         _Command("core", "core:core", "How fast is the default model's core?"),
     ),
     "campaign": (
