@@ -52,15 +52,49 @@ _COMMANDS: Final = {
             "optimize", "bench_optimize:optimize", "How fast do policies find the best?"
         ),
         _Command("screen", "bench:screen", "How much of a pool's best is found?"),
+        _Command(
+            "dynamics", "bench_dynamics:dynamics", "How well are curves foretold?"
+        ),
         _Command("predict", "bench_models:predict", "How well do models predict rows?"),
         _Command(
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
+        ),
+        _Command(
+            "practise",
+            "bench_practise:practise",
+            "Does practice in the virtual lab pay in the real one?",
+        ),
+        _Command(
+            "exploit",
+            "bench_exploit:exploit",
+            "What becomes of a choice that is searched harder and harder?",
+        ),
+        _Command(
+            "stopping", "bench_stopping:stopping", "Is little left where it is said?"
+        ),
+        _Command(
+            "fidelity",
+            "bench_fidelity:fidelity",
+            "Does the virtual lab rank policies as the real one does?",
+        ),
+        _Command(
+            "offpolicy",
+            "bench_offpolicy:offpolicy",
+            "What is a policy worth, judged from another's log?",
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
         _Command(
             "tasks", "bench_tasks:tasks", "What many assays teach about new ones."
         ),
         _Command("core", "core:core", "How fast is the default model's core?"),
+        _Command(
+            "procedures",
+            "bench_procedures:procedures",
+            "How well are operations foreseen and planned?",
+        ),
+        _Command(
+            "procedure-log", "bench_procedures:procedure_log", "Log real procedures."
+        ),
     ),
     "campaign": (
         _Command("start", "campaigns:start", "Open a campaign and run it."),
@@ -92,6 +126,7 @@ _COMMANDS: Final = {
         _Command("show", "models:show", "Show the card of a campaign's model."),
         _Command("promote", "models:promote", "Let a recipe hold from now on."),
         _Command("rollback", "models:rollback", "Undo the last promotion."),
+        _Command("reference", "models:reference", "Keep a bench's result for reviews."),
     ),
     "key": (
         _Command("create", "keys:create", "Create a key; its secret is shown once."),

@@ -31,10 +31,11 @@ from labwm.campaign.opening import open_campaign
 from labwm.campaign.proposing import propose, submit
 from labwm.campaign.protocols import protocol_of
 from labwm.campaign.recipes import RECIPES, Champion, Use, champions, promote, roll_back
+from labwm.campaign.references import Reference, attach_reference
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
 from labwm.campaign.spending import raise_budget, supply
-from labwm.campaign.status import list_campaigns, measurements, status
+from labwm.campaign.status import batch, list_campaigns, measurements, status
 from labwm.campaign.steering import close, pause, resume
 from labwm.campaign.tracing import trace
 from labwm.campaign.typed_results import typed_values
@@ -45,13 +46,16 @@ __all__ = [
     "CampaignCalibration",
     "Champion",
     "ModelReview",
+    "Reference",
     "Use",
     "advance",
     "amend",
     "amendments",
+    "attach_reference",
     "authenticate",
     "awaited_ids",
     "backup_database",
+    "batch",
     "calibrations",
     "champions",
     "check_lab",

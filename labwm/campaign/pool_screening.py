@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labwm import settings
 from labwm.campaign.books import books
+from labwm.campaign.recipes import FIRST
 from labwm.campaign.situation import read_situation
 from labwm.errors import InvalidInputError
 from labwm.schema import Protocol
@@ -53,6 +54,7 @@ class _Known:
     protocol: Protocol
     observed: Observations
     pending: Questions
+    recipe: str
 
 
 def screen_pool(
@@ -137,7 +139,8 @@ def _known(request: ScreenRequest) -> _Known:
     if request.campaign_id is not None:
         situation = read_situation(books(), request.campaign_id)
         pending = questions_from(situation.protocol, situation.avoided)
-        return _Known(situation.protocol, situation.observed, pending)
+        recipe = situation.recipes["choose"]
+        return _Known(situation.protocol, situation.observed, pending, recipe)
     from labwm.data.assay import read_assay
     from labwm.data.protocols import load_protocol
 
@@ -148,13 +151,13 @@ def _known(request: ScreenRequest) -> _Known:
     protocol = load_protocol(request.protocol)
     assay = read_assay(request.data, protocol)
     observed = observations_from(protocol, assay.measurements)
-    return _Known(protocol, observed, questions_from(protocol, []))
+    nothing_pending = questions_from(protocol, [])
+    return _Known(protocol, observed, nothing_pending, FIRST["choose"])
 
 
 def _screen(request: ScreenRequest, known: _Known) -> "Screen":
     from labwm.chem.filters import Filters
     from labwm.design.screen import Screen, parameter_of
-    from labwm.design.start import RECIPE
     from labwm.design.state import State
     from labwm.world_model import fit
 
@@ -170,9 +173,10 @@ def _screen(request: ScreenRequest, known: _Known) -> "Screen":
         n_initial=0,
         round=0,
         seed=request.seed,
+        recipe=known.recipe,
     )
     parameter_of(state)
-    model = fit(known.observed, known.protocol, recipe=RECIPE, seed=request.seed)
+    model = fit(known.observed, known.protocol, recipe=known.recipe, seed=request.seed)
     return Screen(state, model, filters, request.min_support, request.n)
 
 

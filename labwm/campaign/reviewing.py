@@ -2,7 +2,8 @@
 
 For each round both recipes are fitted to what was measured before it, and scored on
 what was measured in it. Rounds are resampled whole: values of one round share a model.
-A challenger that passes every gate is promoted for the use `predict` (see `recipes`).
+A challenger that passes every gate is promoted for the use `predict` (see `recipes`);
+one gate reads what benches on reference tables say of both (see `references`).
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from labwm.campaign.recipes import (
     record_change,
     was_taken_back,
 )
+from labwm.campaign.references import last_reference, objection
 from labwm.campaign.situation import Situation, read_situation
 from labwm.errors import NotEnoughDataError
 from labwm.schema import CampaignState, Record
@@ -99,7 +101,9 @@ def review(campaign_id: str) -> ModelReview:
 
 def _same_review(store: Books, situation: Situation) -> ModelReview | None:
     reviewed = store.ledger.events(situation.campaign_id, kind=REVIEWED)
-    if not reviewed or reviewed[-1].seq < last_change(store, situation.campaign_id):
+    campaign_id = situation.campaign_id
+    since = max(last_change(store, campaign_id), last_reference(store, campaign_id))
+    if not reviewed or reviewed[-1].seq < since:
         return None
     earlier = ModelReview.model_validate(reviewed[-1].body)
     return earlier if earlier.data_sha256 == situation.data_sha256 else None
@@ -142,12 +146,20 @@ def _review(store: Books, situation: Situation) -> ModelReview:
             f"needs {MIN_SCORED} in {MIN_ROUNDS}. {champion} stays."
         )
         return ModelReview.model_validate(head | {"verdict": "abstain", "why": why})
-    is_barred = was_taken_back(store, situation.campaign_id, "predict", challenger)
     found = _judge(rounds, champion, challenger)
-    if is_barred and found["verdict"] == "promote":
-        why = f"{found['why']} But a person rolled it back: only a person promotes it."
-        found = found | {"verdict": "keep", "why": why}
+    if found["verdict"] == "promote" and (
+        but := _objection(store, situation.campaign_id, champion, challenger)
+    ):
+        found = found | {"verdict": "keep", "why": f"{found['why']} But {but}."}
     return ModelReview.model_validate(head | found)
+
+
+def _objection(
+    store: Books, campaign_id: str, champion: str, challenger: str
+) -> str | None:
+    if was_taken_back(store, campaign_id, "predict", challenger):
+        return "a person rolled it back: only a person promotes it"
+    return objection(store, campaign_id, champion, challenger)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def embed(
             f"An embedding needs a seed from 1 to {MAX_SEED} and at least one "
             f"conformer; got seed {seed} and {n_conformers} conformers. Change them."
         )
-    molecule = _connected(smiles)
+    molecule = connected(smiles)
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed
     parameters.timeout = timeout_seconds
@@ -91,7 +91,7 @@ def embed(
     )
 
 
-def _connected(smiles: str) -> Chem.Mol:
+def connected(smiles: str) -> Chem.Mol:
     """Return the molecule with hydrogens; several fragments would overlap in space."""
     molecule = parse(canonical(smiles))
     n_fragments = len(Chem.GetMolFrags(molecule))

@@ -113,7 +113,8 @@ def _refuse_curves(protocol: Protocol) -> None:
         if readout.kind is ReadoutKind.CURVE:
             raise InvalidInputError(
                 f"A table holds one value of a readout per row; {readout.name!r} is a "
-                "curve. Import a summary of it as a scalar readout."
+                "curve. Read curves with `labwm bench dynamics`, or import a summary "
+                "as a scalar readout."
             )
 
 

@@ -28,6 +28,17 @@ def panels(n: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[0])
 
 
+def grid(
+    n_rows: int, n_columns: int, *, height: float = 1.25 * HEIGHT
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of 900 pixels' width with panels in rows, from left to right."""
+    with _style():
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
 def one_over_two() -> tuple[Figure, list[Axes]]:
     """Return a figure of 900 pixels' width: one wide panel, and two under it.
 

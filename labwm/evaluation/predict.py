@@ -13,6 +13,7 @@ from labwm.errors import InvalidInputError, NotFoundError, suggest
 from labwm.evaluation.baselines import known_values, predictor
 from labwm.evaluation.chances import Chances, chance_rows, chances_of
 from labwm.evaluation.forecasts import Forecasts, forecasts_of
+from labwm.evaluation.learning_curve import exponent_rows, size_splits
 from labwm.evaluation.lookup import Lookup, lookup_from
 from labwm.evaluation.machine import peak_mb
 from labwm.evaluation.score_table import score_rows
@@ -42,8 +43,8 @@ class PredictSettings:
 
     Attributes:
         models: Names of predictors, each once.
-        split: `random`, `scaffold`, `time`, `group`, `replicates`, or a file with the
-            columns `row, fold, role`.
+        split: `random`, `scaffold`, `time`, `group`, `replicates`, `sizes`, or a file
+            with the columns `row, fold, role`.
         seeds: Splits to draw; a file has its own folds.
         readout: Which readout is scored; that of the first objective when None.
         by: Parameter that a scaffold, time or group split goes by.
@@ -144,6 +145,7 @@ def compare(
                 [r.others for r in own],
             )  # fmt: skip
             rows += chance_rows(name, at, [r.chances for r in own if r.chances])
+        rows += exponent_rows(name, {a: f for (m, a), f in said.items() if m == name})
     table = BenchTable(
         command=COMMAND,
         data=data,
@@ -223,6 +225,8 @@ def _splits(lookup: Lookup, settings: PredictSettings) -> list[Split]:
             return time_splits(lookup, settings.seeds, by=settings.by)
         case "group":
             return group_splits(lookup, settings.seeds, by=settings.by)
+        case "sizes":
+            return size_splits(lookup.replicates, settings.seeds)
         case "replicates":
             return replicate_splits(lookup, settings.seeds)
     return read_splits(Path(settings.split), len(lookup.observed))

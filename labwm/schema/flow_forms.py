@@ -1,6 +1,6 @@
 """What flows are asked for besides campaigns; Prefect's pages show these fields."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,32 @@ from labwm.schema.record import Record
 
 RunnerName = Literal["threads", "dask", "ray"]
 """What runs the parts of a flow at the same time."""
+
+Runner = Annotated[
+    RunnerName,
+    Field(
+        title="Task runner",
+        description="What works on the parts at the same time: threads of this "
+        "process, or a Dask or Ray cluster",
+    ),
+]
+Workers = Annotated[
+    int,
+    Field(
+        title="Workers [number]",
+        ge=1,
+        le=1024,
+        description="Of the threads, or of the local cluster that is started",
+    ),
+]
+ClusterAddress = Annotated[
+    str | None,
+    Field(
+        title="Address of a cluster",
+        description="Of a Dask or Ray cluster that runs already; a local one is "
+        "started when not given",
+    ),
+]
 
 
 class RetrainForm(Record):
@@ -59,25 +85,9 @@ class ScreenForm(Record):
         le=1,
         description="How close a molecule must be to what was measured, from 0 to 1",
     )
-    runner: RunnerName = Field(
-        default="threads",
-        title="Task runner",
-        description="What screens blocks at the same time: threads of this process, "
-        "or a Dask or Ray cluster",
-    )
-    workers: int = Field(
-        default=2,
-        title="Workers [number]",
-        ge=1,
-        le=1024,
-        description="Of the threads, or of the local cluster that is started",
-    )
-    address: str | None = Field(
-        default=None,
-        title="Address of a cluster",
-        description="Of a Dask or Ray cluster that runs already; a local one is "
-        "started when not given",
-    )
+    runner: Runner = "threads"
+    workers: Workers = 2
+    address: ClusterAddress = None
 
 
 class BacktestForm(Record):
@@ -119,22 +129,6 @@ class BacktestForm(Record):
         le=1000,
         description="Campaigns of each policy, with seeds 0, 1, 2 and so on",
     )
-    runner: RunnerName = Field(
-        default="threads",
-        title="Task runner",
-        description="What runs campaigns at the same time: threads of this process, "
-        "or a Dask or Ray cluster",
-    )
-    workers: int = Field(
-        default=2,
-        title="Workers [number]",
-        ge=1,
-        le=1024,
-        description="Of the threads, or of the local cluster that is started",
-    )
-    address: str | None = Field(
-        default=None,
-        title="Address of a cluster",
-        description="Of a Dask or Ray cluster that runs already; a local one is "
-        "started when not given",
-    )
+    runner: Runner = "threads"
+    workers: Workers = 2
+    address: ClusterAddress = None

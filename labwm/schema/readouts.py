@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from labwm.schema.record import Name, Record, Seconds
+from labwm.schema.stock import is_empty
 
 
 class ReadoutKind(StrEnum):
@@ -28,6 +29,9 @@ class Axis(Record):
     name: Name
     unit: str | None = None
     column: str | None = None
+    """Column of a table that holds it; the axis' name when not given."""
+    curve: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Columns that tell curves of equal conditions apart: replicate, well, run."""
 
 
 class Readout(Record):

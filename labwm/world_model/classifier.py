@@ -24,9 +24,10 @@ from torch import Tensor
 from labwm.space.questions import Questions
 from labwm.world_model.censoring import cavities, site, with_limits
 from labwm.world_model.encoding import Encoder
+from labwm.world_model.evidence_loss import Evidence
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.kernel import Kernel
-from labwm.world_model.marginal_likelihood import Evidence, maximise_evidence
+from labwm.world_model.marginal_likelihood import maximise_evidence
 from labwm.world_model.structure import Structure
 from labwm.world_model.surrogate import Surrogate, condition
 

@@ -41,20 +41,26 @@ class CountTable:
                 ascending from 0.
             offsets: Start of each molecule and the end of the last, `q + 1`.
         """
-        rows, starts = self._rows_of(tokens, offsets)
+        return self.sums(*self.rows_of(tokens, offsets))
+
+    def sums(self, rows: Tensor, starts: Tensor) -> Tensor:
+        """Return sums of some rows of the table, from each start to the next."""
         return torch.nn.functional.embedding_bag(rows, self.common, starts, mode="sum")
 
-    def _rows_of(self, tokens: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    def rows_of(self, tokens: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows that hold what each of `q` molecules has, and their starts.
+
+        Arguments as in `common_with`.
+        """
         last = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
-        last[:-1] = tokens.diff() != 1
+        torch.ne(tokens[1:] - tokens[:-1], 1, out=last[:-1])
         last[offsets[1:] - 1] = True
-        asked = tokens[last] + LEVELS
-        place = self._place[asked.clamp_max(len(self._place) - 1)]
-        kept = place >= 0
-        known = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        known[last] = kept
-        ends = torch.cat([known.new_zeros(1, dtype=torch.int64), known.cumsum(0)])
-        return place[kept], ends[offsets[:-1]].int()
+        top = torch.nonzero(last)[:, 0]
+        asked = (tokens[top] + LEVELS).clamp_max_(len(self._place) - 1)
+        place = self._place[asked]
+        kept = torch.nonzero(place >= 0)[:, 0]
+        starts = torch.searchsorted(top[kept], offsets[:-1])
+        return place[kept], starts.int()
 
     @cached_property
     def _place(self) -> Tensor:

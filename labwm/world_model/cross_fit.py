@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labwm.world_model.evidence_loss import Evidence
 from labwm.world_model.leave_one_out import LeftOut, leave_one_out
-from labwm.world_model.marginal_likelihood import Evidence, maximise_evidence
+from labwm.world_model.marginal_likelihood import maximise_evidence
 from labwm.world_model.structure import Structure
 from labwm.world_model.surrogate import Surrogate, condition
 from labwm.world_model.training import Rows

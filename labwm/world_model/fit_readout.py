@@ -18,14 +18,12 @@ from labwm.world_model.censoring import with_limits
 from labwm.world_model.classifier import Classifier, fit_classifier
 from labwm.world_model.cross_fit import predict_unseen
 from labwm.world_model.encoding import Encoder
+from labwm.world_model.evidence_loss import Evidence, EvidenceLoss
 from labwm.world_model.fitted import Candidate, Fitted
 from labwm.world_model.leave_one_out import LeftOut, leave_one_out
 from labwm.world_model.linear_algebra import threads_for
 from labwm.world_model.many_rows import MAX_EXACT, fit_many, score_on
-from labwm.world_model.marginal_likelihood import (
-    Evidence,
-    maximise_evidence,
-)
+from labwm.world_model.marginal_likelihood import minimise_loss
 from labwm.world_model.noise import as_wide_as, with_sloped_noise
 from labwm.world_model.structure import Structure
 from labwm.world_model.surrogate import Surrogate, condition
@@ -33,9 +31,11 @@ from labwm.world_model.training import (
     Rows,
     standard_units,
 )
+from labwm.world_model.unevenness import MARGIN, calibrated_loss, is_uneven
 
 MAX_HYPER_ROWS: Final = 1000
 """Hyperparameters are chosen on so many rows; the posterior uses all."""
+NEIGHBOURHOODS: Final = "landmarks-and-neighbours"
 MIN_SCATTER: Final = 3
 """Degrees of freedom of replicates that tell noise from ignorance."""
 
@@ -87,7 +87,28 @@ def fit_readout(
     if surrogate is not chosen.surrogate:
         unseen = as_wide_as(left_out, unseen, chosen.left_out)
         chosen = replace(chosen, surrogate=surrogate, left_out=left_out)
+    if is_uneven(unseen) and not task.rows.is_censored.any():
+        local = _by_neighbourhood(task, chosen)
+        loss = calibrated_loss(task.readout, local.left_out)
+        scores[NEIGHBOURHOODS] = loss
+        if loss < calibrated_loss(task.readout, unseen) - MARGIN:
+            return _fitted(task, local, scores, local.left_out)
     return _fitted(task, chosen, scores, unseen)
+
+
+def _by_neighbourhood(task: Task, chosen: Candidate) -> Candidate:
+    own = chosen.surrogate
+    many = fit_many(
+        own.encoder,
+        chosen.hyperparameters,
+        chosen.evidence,
+        task.rows,
+        units=(own.location, own.scale),
+        seed=task.seed,
+    )
+    return replace(
+        chosen, surrogate=many.surrogate, left_out=many.left_out, order=many.order
+    )
 
 
 def _fitted(
@@ -153,12 +174,9 @@ def _fit_structure(
     groups = _groups(structure, encoder)
     some = _hyper_rows(task)
     with threads_for(len(some)):
-        chosen = maximise_evidence(
-            evidence.take(some),
-            structure,
-            groups,
-            start=None if start is None else start.theta,
-        )
+        loss = EvidenceLoss(evidence.take(some), structure, groups)
+        chosen = minimise_loss(loss, start=None if start is None else start.theta)
+    is_whole = len(some) == len(evidence.targets)
     surrogate = condition(
         encoder,
         chosen.kernel,
@@ -169,6 +187,7 @@ def _fit_structure(
         ),
         units=(location, scale),
         noise_variance=chosen.noise_variance,
+        prior=loss.covariance(chosen.theta) if is_whole else None,
     )
     surrogate = with_limits(surrogate, task.rows.limit)
     return Candidate(

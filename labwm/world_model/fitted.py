@@ -13,9 +13,10 @@ import labwm
 from labwm.schema import CalibrationMap, Metric, ModelCard, Protocol, Readout
 from labwm.space.questions import Observations
 from labwm.world_model.classifier import Classifier
+from labwm.world_model.evidence_loss import Evidence
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.leave_one_out import LeftOut
-from labwm.world_model.marginal_likelihood import Evidence, Hyperparameters
+from labwm.world_model.marginal_likelihood import Hyperparameters
 from labwm.world_model.notes import notes_of_model, notes_of_readout
 from labwm.world_model.report import left_out_metrics
 from labwm.world_model.structure import Structure

@@ -19,7 +19,7 @@ from labwm.world_model.classifier import Classifier
 from labwm.world_model.contract import World
 from labwm.world_model.full_scale import FullScaleSurrogate
 from labwm.world_model.joint import JointPosterior, joint_posterior
-from labwm.world_model.marginals import Marginals
+from labwm.world_model.marginals import POOL, Marginals
 from labwm.world_model.outcomes import success_of
 from labwm.world_model.surrogate import Surrogate
 from labwm.world_model.training import rows_of
@@ -81,11 +81,15 @@ class GaussianProcessModel:
     def predict(self, questions: Questions) -> Prediction:
         """Predict the outcome of measuring each question once, noise included.
 
+        `POOL` questions and more are predicted block by block and, by a model of many
+        rows, in single precision: to a relative `stream.TOLERANCE`.
+
         Raises:
             SpaceError: If a condition that the protocol declares is absent.
             MoleculeError: If a SMILES is not a molecule.
         """
-        prediction = self._marginals(questions)
+        state = self._marginals.of_pool if len(questions) >= POOL else self._marginals
+        prediction = state(questions)
         return replace(prediction, success=self.success.probability(questions))
 
     def draw_world(self, seed: int) -> World:

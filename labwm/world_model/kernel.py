@@ -3,7 +3,7 @@
 Shapes: `a`, `b` rows, `d` dense columns, `g` lengthscales, `t` terms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +16,7 @@ MEAN_VARIANCE: Final = 1.0
 """Prior variance of the mean, in units of the readout's variance: the mean is unknown
 and integrated out, so that its uncertainty is part of every answer."""
 
-MOLECULES_AT_ONCE: Final = 256
+PAIRS_AT_ONCE: Final = 2**17
 """Few enough for what is compared to stay in a processor's cache."""
 
 
@@ -60,16 +60,29 @@ def minmax(a: Counts, b: Counts) -> Tensor:
     similarity = torch.empty(
         len(a.sizes), len(b.sizes), dtype=torch.float64, device=a.tokens.device
     )
-    for first in range(0, len(a.sizes), MOLECULES_AT_ONCE):
-        rows = slice(first, min(first + MOLECULES_AT_ONCE, len(a.sizes)))
-        offsets = a.offsets[rows.start : rows.stop + 1]
-        start, end = int(offsets[0]), int(offsets[-1])
-        common = b.table.common_with(a.tokens[start:end], offsets - start).float()
-        union = torch.add(a.sizes[rows, None], b.sizes[None, :]).sub_(common)
+    for rows, common, union in overlaps(a, b):
         similarity[rows] = common.div_(union)
     if not a.is_one_to_one:
         similarity = similarity[a.row]
     return similarity if b.is_one_to_one else similarity[:, b.row]
+
+
+def overlaps(a: Counts, b: Counts) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield what molecules of `a` have in common with `b`, and their union, in blocks.
+
+    Float32, exact; what is yielded is overwritten by the next block.
+    """
+    at_once = max(1, PAIRS_AT_ONCE // max(len(b.sizes), 1))
+    room = torch.empty(2, at_once, len(b.sizes), device=a.tokens.device)
+    indexed, starts = b.table.rows_of(a.tokens, a.offsets)
+    ends = [*starts.tolist(), len(indexed)]
+    for first in range(0, len(a.sizes), at_once):
+        rows = slice(first, min(first + at_once, len(a.sizes)))
+        common, union = room[:, : rows.stop - first]
+        own = indexed[ends[first] : ends[rows.stop]]
+        common.copy_(b.table.sums(own, starts[rows] - ends[first]))
+        torch.add(a.sizes[rows, None], b.sizes[None, :], out=union).sub_(common)
+        yield rows, common, union
 
 
 def comparisons(terms: Sequence[Term], a: Inputs, b: Inputs) -> list[Tensor | None]:

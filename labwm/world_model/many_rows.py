@@ -13,11 +13,11 @@ from torch import Tensor
 
 from labwm.world_model.censoring import site
 from labwm.world_model.encoding import Encoder
+from labwm.world_model.evidence_loss import Evidence
 from labwm.world_model.full_scale import FullScaleSurrogate, condition_many
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.leave_one_out import LeftOut, latent_left_out
 from labwm.world_model.marginal_likelihood import (
-    Evidence,
     Hyperparameters,
     maximise_evidence,
 )

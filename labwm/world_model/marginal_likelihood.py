@@ -1,34 +1,37 @@
 """Hyperparameters by maximum penalised marginal likelihood.
 
-Shapes: `n` rows, `g` lengthscales, `t` terms.
-
-Reference:
-    Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.8, 5.9.
+Many rows are searched twice: from the prior's centre on a few of them, where a step
+costs little, and then with the curvature found there on all of them, where a few
+steps are left. Shapes: `n` rows, `p` hyperparameters.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
+from numpy.typing import NDArray
+from scipy.optimize import LbfgsInvHessProduct, minimize
 from torch import Tensor
 
-from labwm.world_model.hyper_prior import HyperPrior, n_groups_of, smooth_terms
-from labwm.world_model.inputs import Inputs
-from labwm.world_model.kernel import (
-    MEAN_VARIANCE,
-    Kernel,
-    comparisons,
-    matern52_and_slope,
-    squared_distance,
-)
-from labwm.world_model.linear_algebra import cholesky
+from labwm.world_model.evidence_loss import Evidence, EvidenceLoss, kernel_at
+from labwm.world_model.hyper_prior import HyperPrior, n_groups_of
+from labwm.world_model.kernel import Kernel
 from labwm.world_model.structure import Structure
 
+Floats = NDArray[np.float64]
+Objective = Callable[[Floats], tuple[float, Floats]]
+
 MAX_ITERATIONS: Final = 100
+FEW_ROWS: Final = 250
+"""So many rows tell roughly where the likelihood is largest."""
+MAX_STEPS: Final = 8
+REACH: Final = 0.7
+"""Largest step of a logarithm: further away the curvature is another."""
+SETTLED: Final = 0.05
+"""Nats that another step must promise: fewer change no prediction."""
 NOISE_FLOOR: Final = 1e-6
 """Smallest noise variance, in the readout's variance."""
 LOG_BOUND: Final = 7.0
@@ -50,47 +53,6 @@ class Hyperparameters:
     theta: Tensor
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Standardised data of the likelihood.
-
-    Attributes:
-        inputs: `n` rows.
-        targets: Means of replicates, length `n`.
-        n_replicates: Length `n`.
-        scatter: Sum of squares of replicates around their means.
-        n_scatter: Its degrees of freedom.
-        noise_variance: Where it is declared; otherwise it is learnt.
-    """
-
-    inputs: Inputs
-    targets: Tensor
-    n_replicates: Tensor
-    scatter: float
-    n_scatter: int
-    noise_variance: float | None = None
-
-    def take(self, rows: Tensor) -> "Evidence":
-        """Keep some of the rows and all of the scatter."""
-        return Evidence(
-            self.inputs.take(rows),
-            self.targets[rows],
-            self.n_replicates[rows],
-            self.scatter,
-            self.n_scatter,
-            self.noise_variance,
-        )
-
-
-def kernel_at(theta: Tensor, structure: Structure, groups: Tensor) -> Kernel:
-    """Return the kernel that a vector of logarithms stands for."""
-    terms = structure.terms
-    g, t = n_groups_of(groups), len(terms)
-    widths = torch.ones(t, dtype=torch.float64)
-    widths[smooth_terms(structure)] = theta[g + t : -1].exp()
-    return Kernel(terms, groups, theta[:g].exp(), theta[g : g + t].exp(), widths)
-
-
 def maximise_evidence(
     evidence: Evidence,
     structure: Structure,
@@ -98,7 +60,7 @@ def maximise_evidence(
     *,
     start: Tensor | None = None,
 ) -> Hyperparameters:
-    """Choose lengthscales, weights and noise; costs about 30 factorisations.
+    """Choose lengthscales, weights and noise.
 
     Args:
         evidence: Standardised data; keep it to a thousand rows.
@@ -106,124 +68,102 @@ def maximise_evidence(
         groups: Lengthscale of each dense column.
         start: `theta` of an earlier fit with the same structure.
     """
-    prior = HyperPrior(structure, n_groups_of(groups))
-    loss = EvidenceLoss(evidence, structure, groups)
-    fixed = evidence.noise_variance
+    return minimise_loss(EvidenceLoss(evidence, structure, groups), start=start)
 
-    def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        theta = torch.from_numpy(vector)
-        value, gradient = loss(theta)
-        penalty, slope = prior.penalty(theta)
-        gradient = gradient + slope
-        if fixed is not None:
-            gradient[-1] = 0.0
-        return value + penalty, gradient.numpy()
 
+def minimise_loss(
+    loss: EvidenceLoss, *, start: Tensor | None = None
+) -> Hyperparameters:
+    """Choose hyperparameters; costs about 30 factorisations of few rows and 8 of all.
+
+    Args:
+        loss: Of all rows.
+        start: `theta` of an earlier fit with the same structure.
+    """
+    prior = HyperPrior(loss.structure, n_groups_of(loss.groups))
+    fixed = loss.evidence.noise_variance
     first = prior.start() if start is None else start.clone()
     if fixed is not None:
         first[-1] = math.log(max(fixed, 1e-8))
-    bounds = [(-LOG_BOUND, LOG_BOUND)] * (len(first) - 1)
-    last = float(first[-1])
-    free = (math.log(NOISE_FLOOR), math.log(10.0))
-    bounds.append(free if fixed is None else (last, last))
-    result = minimize(
-        objective,
+    noise = (math.log(NOISE_FLOOR), math.log(10.0))
+    if fixed is not None:
+        noise = (float(first[-1]), float(first[-1]))
+    bounds = np.array([(-LOG_BOUND, LOG_BOUND)] * (len(first) - 1) + [noise])
+    n = len(loss.evidence.targets)
+    few = loss
+    if n > 2 * FEW_ROWS:
+        rows = np.sort(np.random.default_rng(n).permutation(n)[:FEW_ROWS])
+        few = loss.take(torch.from_numpy(rows))
+    found = minimize(
+        _objective(few, prior),
         first.numpy(),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
         options={"maxiter": MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-4},
     )
-    theta = torch.from_numpy(result.x)
-    return Hyperparameters(
-        kernel_at(theta, structure, groups), float(theta[-1].exp()), theta
-    )
+    best = found.x
+    if few is not loss:
+        curvature: LbfgsInvHessProduct = found.hess_inv
+        inverse = curvature.todense() * (len(few.evidence.targets) / n)
+        best = polished(_objective(loss, prior), best, inverse, bounds)
+    theta = torch.from_numpy(best)
+    kernel = kernel_at(theta, loss.structure, loss.groups)
+    return Hyperparameters(kernel, float(theta[-1].exp()), theta)
 
 
-class EvidenceLoss:
-    """Negative log evidence and its gradient by `theta`, with what stays kept."""
+def polished(
+    objective: Objective, start: Floats, inverse: Floats, bounds: Floats
+) -> Floats:
+    """Return a minimum near a start by quasi-Newton steps (BFGS) within bounds.
 
-    def __init__(self, evidence: Evidence, structure: Structure, groups: Tensor):
-        self.evidence, self.structure, self.groups = evidence, structure, groups
-        self.compared = comparisons(structure.terms, evidence.inputs, evidence.inputs)
-        self.n_groups = n_groups_of(groups)
+    Args:
+        objective: Value and gradient of a vector, length `p`.
+        start: Length `p`, within the bounds.
+        inverse: First guess of the inverse of the second derivatives, `p x p`.
+        bounds: Least and largest of each, `p x 2`.
 
-    def __call__(self, theta: Tensor) -> tuple[float, Tensor]:
-        """Return the loss at a vector of logarithms, and its gradient."""
-        evidence = self.evidence
-        kernel = kernel_at(theta, self.structure, self.groups)
-        noise = theta[-1].exp()
-        parts = _Parts(kernel, evidence.inputs, self.compared)
-        factor = cholesky(parts.covariance + torch.diag(noise / evidence.n_replicates))
-        y = evidence.targets
-        alpha = torch.cholesky_solve(y[:, None], factor)
-        scatter = evidence.n_scatter * theta[-1] + evidence.scatter / noise
-        constant = 0.5 * len(y) * math.log(2 * math.pi)
-        value = 0.5 * (y @ alpha[:, 0] + scatter) + factor.diagonal().log().sum()
-        # Rasmussen & Williams, eq. 5.9: dL/dK.
-        slope = 0.5 * (torch.cholesky_inverse(factor) - alpha @ alpha.T)
-        by_noise = noise * (slope.diagonal() / evidence.n_replicates).sum() + 0.5 * (
-            evidence.n_scatter - evidence.scatter / noise
-        )
-        lengths, weights, widths = parts.gradient(slope, self.n_groups)
-        own = widths[smooth_terms(self.structure)]
-        gradient = torch.cat([lengths, weights, own, by_noise[None]])
-        return float(value) + constant, gradient
+    Reference:
+        Nocedal & Wright, Numerical Optimization, 2006, eq. 6.17.
+    """
+    x, (value, gradient) = start, objective(start)
+    reach = REACH
+    for _ in range(MAX_STEPS):
+        step = -inverse @ gradient
+        step *= min(1.0, reach / max(float(np.abs(step).max()), 1e-12))
+        to = np.clip(x + step, bounds[:, 0], bounds[:, 1])
+        # Half of what a linear function would fall by, as a parabola does.
+        if -0.5 * float(gradient @ (to - x)) < SETTLED:
+            break
+        found, slope = objective(to)
+        step, change = to - x, slope - gradient
+        inverse = _updated(inverse, step, change)
+        if found < value:
+            x, value, gradient = to, found, slope
+        else:
+            reach = 0.3 * float(np.abs(step).max())
+    return x
 
 
-class _Parts:
-    """Pieces of a kernel matrix of `n` rows, kept for its gradient."""
+def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
+    along = float(step @ change)
+    if along <= 1e-10:
+        return inverse  # Not convex here: nothing is learnt of the curvature.
+    eye = np.eye(len(step))
+    left = eye - np.outer(step, change) / along
+    return left @ inverse @ left.T + np.outer(step, step) / along
 
-    def __init__(
-        self, kernel: Kernel, inputs: Inputs, compared: Sequence[Tensor | None]
-    ):
-        n = len(inputs)
-        self.kernel, self.compared = kernel, compared
-        self.scaled = kernel.scaled(inputs)
-        self.dense = torch.ones(1, 1, dtype=torch.float64)
-        self.dense_slope = torch.zeros(1, 1, dtype=torch.float64)
-        if self.scaled.shape[1]:
-            squared = squared_distance(self.scaled, self.scaled)
-            self.dense, self.dense_slope = matern52_and_slope(squared)
-        self.terms, self.slopes = [], []
-        for i, (term, block) in enumerate(zip(kernel.terms, compared, strict=True)):
-            value, slope = torch.ones(1, 1, dtype=torch.float64), None
-            if term.kind == "minmax" and block is not None:
-                value = block
-            elif term.kind == "matern" and block is not None:
-                squared = block / kernel.widths[i] ** 2
-                value, slope = matern52_and_slope(squared)
-                slope = -2.0 * slope * squared
-            self.terms.append(value)
-            self.slopes.append(slope)
-        self.total = torch.zeros(1, 1, dtype=torch.float64)
-        for weight, value in zip(kernel.weights, self.terms, strict=True):
-            self.total = self.total + weight * value
-        self.covariance = (self.total * self.dense + MEAN_VARIANCE).expand(n, n)
 
-    def gradient(self, slope: Tensor, n_groups: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradient by log lengthscales, weights and widths.
+def _objective(loss: EvidenceLoss, prior: HyperPrior) -> Objective:
+    is_fixed = loss.evidence.noise_variance is not None
 
-        Args:
-            slope: Of the loss by each entry of the covariance, `n x n`.
-            n_groups: Number of lengthscales.
-        """
-        weights = self.kernel.weights
-        by_term = slope * self.dense
-        by_weight = torch.stack([(by_term * value).sum() for value in self.terms])
-        by_width = torch.stack(
-            [
-                torch.zeros((), dtype=torch.float64)
-                if own is None
-                else (by_term * own).sum()
-                for own in self.slopes
-            ]
-        )
-        by_length = torch.zeros(n_groups, dtype=torch.float64)
-        if self.scaled.shape[1]:
-            # The sum of H_ij (x_i - x_j)^2 is 2 (sum_i h_i x_i^2 - x H x), by column.
-            h = slope * self.total * self.dense_slope
-            x = self.scaled
-            columns = (h.sum(1)[:, None] * x * x).sum(0) - (x * (h @ x)).sum(0)
-            by_length.index_add_(0, self.kernel.groups, -4.0 * columns)
-        return by_length, weights * by_weight, weights * by_width
+    def objective(vector: Floats) -> tuple[float, Floats]:
+        theta = torch.from_numpy(vector)
+        value, gradient = loss(theta)
+        penalty, slope = prior.penalty(theta)
+        gradient = gradient + slope
+        if is_fixed:
+            gradient[-1] = 0.0
+        return value + penalty, gradient.numpy()
+
+    return objective

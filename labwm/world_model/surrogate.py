@@ -8,9 +8,10 @@ measurement has the variance `noise_variance`, in the same units. Calibration is
 applied here: it is a monotone map of each marginal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,7 +20,14 @@ from labwm.space.questions import Questions
 from labwm.world_model.encoding import Encoder
 from labwm.world_model.inputs import Inputs, join
 from labwm.world_model.kernel import Kernel
-from labwm.world_model.linear_algebra import cholesky, threads_for
+from labwm.world_model.linear_algebra import (
+    cholesky,
+    inverse_of_factor,
+    threads_for,
+)
+
+if TYPE_CHECKING:
+    from labwm.world_model.stream import PosteriorStream
 
 NOISE_REACH = 2.5
 """Standard units of the mean beyond which noise changes no more."""
@@ -42,6 +50,16 @@ class Latent:
     variance: Tensor
     noise: Tensor
     known: Tensor
+
+
+def joined(parts: Sequence[Latent]) -> Latent:
+    """Return what is said of several blocks, one after another."""
+    return Latent(
+        torch.cat([part.mean for part in parts]),
+        torch.cat([part.variance for part in parts]),
+        torch.cat([part.noise for part in parts]),
+        torch.cat([part.known for part in parts]),
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,19 @@ class Surrogate:
         """`(K + noise)^-1 targets`, length `n`."""
         return torch.cholesky_solve(self.targets[:, None], self.factor)[:, 0]
 
+    @cached_property
+    def precision(self) -> Tensor:
+        """Diagonal of `(K + noise)^-1`, length `n`."""
+        with threads_for(len(self.targets)):
+            return inverse_of_factor(self.factor).square_().sum(0)
+
+    @cached_property
+    def stream(self) -> "PosteriorStream":
+        """The same posterior in single precision, for very many questions."""
+        from labwm.world_model.stream import PosteriorStream
+
+        return PosteriorStream(self)
+
     def mean_and_variance(self, block: Inputs) -> tuple[Tensor, Tensor]:
         """Return posterior mean and variance of the latent function, length `q` each.
 
@@ -104,7 +135,13 @@ class Surrogate:
 
     def latent(self, block: Inputs) -> Latent:
         """Return all that is said of the marginals of questions."""
-        mean, variance = self.mean_and_variance(block)
+        return self._said(*self.mean_and_variance(block))
+
+    def latent_of_pool(self, block: Inputs) -> Latent:
+        """Return the same in single precision where that is precise, for many rows."""
+        return self._said(*self.stream(block))
+
+    def _said(self, mean: Tensor, variance: Tensor) -> Latent:
         known = (1.0 - variance / self.kernel.signal_variance).clamp(0.0, 1.0)
         return Latent(mean, variance, self.noise_at(mean), known)
 
@@ -165,11 +202,24 @@ def condition(
     *,
     units: tuple[float, float],
     noise_variance: float,
+    prior: Tensor | None = None,
 ) -> Surrogate:
-    """Return the posterior given inputs, standardised targets and noise variances."""
+    """Return the posterior given inputs, standardised targets and noise variances.
+
+    Args:
+        encoder: From questions to inputs.
+        kernel: Prior covariance.
+        data: Of `n` rows.
+        units: Location and scale of the standardised units.
+        noise_variance: Of one measurement.
+        prior: Covariance of the rows, `n x n`, where it is known already.
+    """
     inputs, targets, noise = data
     with threads_for(len(targets)):
-        factor = cholesky(kernel.matrix(inputs, inputs) + torch.diag(noise))
+        known = kernel.matrix(inputs, inputs) if prior is None else prior
+        matrix = known.clone()
+        matrix.diagonal().add_(noise)
+        factor = cholesky(matrix)
     return Surrogate(
         encoder, kernel, inputs, targets, noise, factor, *units, noise_variance
     )

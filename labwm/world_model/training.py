@@ -55,6 +55,19 @@ class Rows:
         """Rows of which only a limit is known, length `n`."""
         return self.limit != 0
 
+    def take(self, rows: NDArray[np.int64]) -> "Rows":
+        """Return some rows, in ascending order, with all of their values."""
+        inside = np.isin(self.group, rows)
+        return Rows(
+            self.source[rows],
+            tuple(self.key[i] for i in rows),
+            self.mean[rows],
+            self.n_replicates[rows],
+            self.limit[rows],
+            self.values[inside],
+            np.searchsorted(rows, self.group[inside]),
+        )
+
     @property
     def scatter(self) -> tuple[float, int]:
         """Sum of squares of replicates around their means, and degrees of freedom."""

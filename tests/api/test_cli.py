@@ -240,6 +240,8 @@ def test_recipes_are_listed_promoted_and_rolled_back(desk):
     assert nothing.returncode == 4
     assert "There is nothing to undo" in nothing.stderr
     assert desk.run("model", "promote", "free", "exlore").returncode == 3
+    assert desk.run("model", "reference", "free", "nowhere.json").returncode == 3
+    assert desk.run("model", "reference", "free").returncode == 2
     choose = ("--use", "choose")
     done = desk.do("model", "promote", "free", "default", *choose)
     assert "default holds for 'choose' of free; by local." in done

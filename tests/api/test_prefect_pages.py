@@ -36,7 +36,6 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield opened
 
 
-@pytest.mark.slow  # half a minute of a browser in pages that are not ours
 def test_a_campaign_is_started_in_the_form_and_its_artifacts_are_found(
     launched: Launched, page: Page, tmp_path: Path
 ):

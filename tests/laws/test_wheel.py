@@ -29,19 +29,24 @@ def run(*words: str | Path, cwd: Path, **settings: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """Folder of the programs of an environment that holds only the wheel."""
+@pytest.fixture(
+    scope="module",
+    params=["lent", pytest.param("downloaded", marks=pytest.mark.slow)],
+)
+def installed(request, tmp_path_factory) -> Path:
+    """Folder of the programs of an environment that holds only the wheel.
+
+    Its libraries are those of this environment, or gigabytes of their own.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist"]
     run(*build, ROOT, cwd=folder)
     (wheel,) = (folder / "dist").glob("labwm-*.whl")
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     pip = [folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    if os.environ.get("CI") == "true":
+    if request.param == "downloaded":
         run(*pip, "-c", ROOT / "constraints.txt", wheel, cwd=folder)
     else:
-        # Gigabytes are installed again in CI only; here this environment lends them.
         # A path file of a path file is not read: the checkout stays out of sight.
         run(*pip, "--no-deps", wheel, cwd=folder)
         lent = sysconfig.get_path("purelib")

@@ -35,6 +35,7 @@ _SCORES = (
      "success_base_rate_log_loss", "success_calibration_error"),
     ("error_sd_spearman", "error_sd_spearman_expected", "vacuous_share", "seconds",
      "peak_mb"),
+    ("rmse_exponent", "crps_exponent"),
 )  # fmt: skip
 
 
@@ -57,7 +58,8 @@ def predict(  # noqa: PLR0913 one argument per flag
     data: Catalogue name or table.
     protocol: Name or file; the catalogue's protocol of the data when not given.
     split: random, scaffold, time, group, replicates (one of each condition is learnt
-        from), or a file with the columns row, fold, role.
+        from), sizes (nested parts of 100, 316, 1,000, … rows, and the power of the rows
+        that the error falls by), or a file with the columns row, fold, role.
     by: Parameter that a scaffold, time or group split goes by; a time split without
         one takes the order of the table.
     readout: Which one is scored; that of the first objective when not given.

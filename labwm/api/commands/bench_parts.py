@@ -1,4 +1,4 @@
-"""What the benches share: flags, tables read with their protocols, progress."""
+"""What benches and screens share: flags, tables with their protocols, progress."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +34,19 @@ def material(
         InvalidInputError: If no protocol is named and the catalogue knows none.
     """
     from labwm.data.assay import read_assay
+
+    rules = protocol_of(data, protocol)
+    assay = read_assay(data, rules)
+    side.print(assay.text(), markup=False)
+    return rules, assay.measurements
+
+
+def protocol_of(data: str, protocol: str | None) -> "Protocol":
+    """Return the protocol that is named, or the one that comes with the data.
+
+    Raises:
+        InvalidInputError: If no protocol is named and the catalogue knows none.
+    """
     from labwm.data.catalogue import catalogue
     from labwm.data.protocols import load_protocol
 
@@ -45,10 +58,7 @@ def material(
             f"{data!r}. Name one with --protocol, or write it with `labwm protocol "
             f"init {data} --target COLUMN`."
         )
-    rules = load_protocol(name)
-    assay = read_assay(data, rules)
-    side.print(assay.text(), markup=False)
-    return rules, assay.measurements
+    return load_protocol(name)
 
 
 def progress_bar() -> Progress:

@@ -1,9 +1,11 @@
-"""`labwm model list|show|promote|rollback`."""
+"""`labwm model list|show|promote|rollback|reference`."""
+
+from pathlib import Path
 
 from labwm import campaign
 from labwm.api.access import this_person
 from labwm.api.terminal import Json, lines, out, table, write_json
-from labwm.errors import NotFoundError
+from labwm.errors import InvalidInputError, NotFoundError
 
 
 def list_all(name: str | None = None, *, json: Json = None) -> None:
@@ -61,6 +63,41 @@ def rollback(
     held = campaign.roll_back(name, use=use, note=note, principal=this_person())
     write_json(json, held)
     _say(held)
+
+
+def reference(name: str, *files: Path, json: Json = None) -> None:
+    """Keep what a bench on a reference table says of a recipe; reviews read it.
+
+    Parameters
+    ----------
+    name: Name of the campaign.
+    files: What --json of `labwm bench fidelity` or `exploit` wrote.
+    """
+    if not files:
+        raise InvalidInputError(
+            "A reference is read from a file; got none. Name what `labwm bench "
+            "fidelity --json FILE` wrote."
+        )
+    person = this_person()
+    kept = [
+        one
+        for content in [_content(path) for path in files]
+        for one in campaign.attach_reference(name, content, principal=person)
+    ]
+    write_json(json, kept)
+    for one in kept:
+        shown = ", ".join(f"{f.metric} {f.value:.3g}" for f in one.figures)
+        out.print(f"{one.recipe}, {one.command} on {one.data}: {shown}", markup=False)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFoundError(
+            f"A reference is read from a file; {path} cannot be read "
+            f"({error.strerror}). Check the path."
+        ) from error
 
 
 def _say(held: campaign.Champion) -> None:

@@ -4,14 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
+from labwm.api.commands.bench_parts import progress_bar
 from labwm.api.terminal import (
     Json,
     out,
@@ -22,7 +16,7 @@ from labwm.api.terminal import (
     write_json,
 )
 from labwm.errors import InvalidInputError
-from labwm.schema.screening import ScreenRequest
+from labwm.schema.screening import ScreenAnswer, ScreenRequest
 
 Windows = Annotated[
     list[str],
@@ -89,15 +83,7 @@ def screen(  # noqa: PLR0913 one argument per flag
             "seed": seed,
         },
     )
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=side,
-        transient=True,
-    )
-    with bar:
+    with progress_bar() as bar:
         task = bar.add_task("screening", total=None)
         answer = screen_pool(
             request,
@@ -106,19 +92,19 @@ def screen(  # noqa: PLR0913 one argument per flag
             progress=lambda n, total: bar.update(task, completed=n, total=total),
         )
     write_json(json, answer)
+    _show(answer)
+
+
+def _show(answer: ScreenAnswer) -> None:
+    is_cut = len(answer.listed) > _SHOWN
     table(
         *("rank", "molecule", "expected gain", "prediction"),
         rows=[
-            (
-                str(i + 1),
-                one.label or one.smiles,
-                f"{one.expected_gain:.3g}",
-                one.reason,
-            )
-            for i, one in enumerate(answer.listed[:_SHOWN])
+            (str(rank), one.label or one.smiles, f"{one.expected_gain:.3g}", one.reason)
+            for rank, one in enumerate(answer.listed[:_SHOWN], start=1)
         ],
         title=f"{len(answer.listed)} of {answer.n_read} rows"
-        + (f", the first {_SHOWN}" if len(answer.listed) > _SHOWN else ""),
+        + (f", the first {_SHOWN}" if is_cut else ""),
     )
     table(
         *("code", "rows"),

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from labwm import campaign
 from labwm.api.cli import run
+from labwm.campaign.pool_screening import screen_pool
+from labwm.schema import CampaignSpec
+from labwm.schema.screening import ScreenRequest
 
 PROTOCOL = """
 name: dyes
@@ -83,3 +87,22 @@ def test_a_protocol_of_more_than_a_molecule_is_refused(desk, capsys):
     (desk / "dyes.csv").write_text("\n".join(lines))
     assert run(words(desk)) == 2
     assert "only parameter is a molecule" in capsys.readouterr().err
+
+
+def test_a_campaign_screens_with_the_recipe_that_a_person_promoted(desk):
+    spec = CampaignSpec(
+        name="dyes",
+        protocol=str(desk / "dyes.yaml"),
+        data=str(desk / "dyes.csv"),
+        lab="replay",
+        policy="random",
+        budget=10,
+        batch_size=10,
+    )
+    campaign.open_campaign(spec)
+    while campaign.advance("dyes").is_moving:
+        pass
+    request = ScreenRequest(pool=str(desk / "pool.smi"), campaign_id="dyes", n=4)
+    assert screen_pool(request).model.recipe == "explore"
+    campaign.promote("dyes", "default", use="choose", note="a trial")
+    assert screen_pool(request).model.recipe == "default"

@@ -13,6 +13,7 @@ from labwm.campaign.situation import read_situation
 from labwm.errors import ConflictError, ForbiddenError, NotFoundError
 from labwm.schema import CampaignSpec, PredictRequest, Principal, PrincipalKind, Scope
 from labwm.world_model.structure import RECIPES as KNOWN
+from tests.unit.campaign.test_references import result
 
 PROTOCOL = """\
 name: rough
@@ -70,6 +71,11 @@ def test_a_review_keeps_the_better_recipe_and_promotes_it_when_it_is_not_the_cha
         "it is new",
     )
     assert fitted(read_situation(books(), "rough")).card.recipe == "explore"
+    campaign.attach_reference("rough", result("explore", 0.9))
+    refused = campaign.review("rough")
+    assert (refused.verdict, refused.challenger) == ("keep", "default")
+    assert "But default was not measured by" in refused.why
+    campaign.attach_reference("rough", result("default", 0.9))
     found = campaign.review("rough")
     assert (found.verdict, found.challenger) == ("promote", "default")
     assert found.crps is not None

@@ -9,6 +9,7 @@ import yaml
 
 from labwm.data.catalogue import catalogue, load_table
 from labwm.data.curate import curate
+from labwm.data.curves import read_curves
 from labwm.data.measurements import measurements_from_table
 from labwm.data.protocols import (
     list_protocols,
@@ -131,8 +132,15 @@ def test_the_shipped_direct_arylation_says_what_the_example_says(shared):
 PAIRS = [
     (entry.name, entry.protocol)
     for entry in catalogue().values()
-    if entry.protocol and entry.name != "aryl_halide"
+    if entry.protocol and entry.name not in {"aryl_halide", "growth_curves"}
 ]
+
+
+def test_a_shipped_protocol_reads_every_curve_of_its_table(mirror):
+    found = read_curves("growth_curves", load_protocol("growth_curves"))
+    assert (found.report.n_rows, found.report.n_curves) == (4992, 96)
+    assert found.report.reads == (52, 52)
+    assert not found.report.missing
 
 
 @pytest.mark.parametrize(("data", "name"), PAIRS, ids=[data for data, _ in PAIRS])

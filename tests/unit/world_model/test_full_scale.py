@@ -8,7 +8,13 @@ import torch
 
 from labwm.schema import Protocol
 from labwm.space.questions import Observations, Questions
-from labwm.world_model import GaussianProcessModel, fit, load_model, save_model
+from labwm.world_model import (
+    GaussianProcessModel,
+    fit,
+    load_model,
+    save_model,
+    unevenness,
+)
 from labwm.world_model import fit_readout as fit_readout_module
 from labwm.world_model import fitting as fitting_module
 from labwm.world_model import full_scale as full_scale_module
@@ -163,6 +169,37 @@ def test_spread_tells_a_quiet_region_from_a_loud_one(as_many: None):
     is_loud = np.log10(asked.columns["dose"].astype(float)) > 1.5
     scale = model.predict(asked).scale[:, 0]
     assert np.median(scale[is_loud]) > 8 * np.median(scale[~is_loud])
+
+
+def _half_dead(n: int) -> Observations:
+    """Below a dose of 100 nothing ever happens; above it values differ widely."""
+    questions = dose_questions(n, seed=3)
+    rng = np.random.default_rng(4)
+    is_dead = np.asarray(questions.columns["dose"] < 100.0)
+    noise = np.where(is_dead, 0.01, 1.0) * rng.normal(size=n)
+    return observed(questions, np.where(is_dead, 0.0, 4.0) + noise, "signal")
+
+
+def test_where_errors_are_uneven_widths_follow_the_neighbourhood(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(unevenness, "MIN_ROWS", 200)
+    monkeypatch.setattr(many_rows_module, "N_LANDMARKS", 64)
+    observations = _half_dead(300)
+    model = fit(observations, two_numbers())
+    (own,) = model.surrogates
+    assert isinstance(own, FullScaleSurrogate)
+    assert "landmarks-and-neighbours" in model.card.structure["signal"]
+    asked = dose_questions(60, seed=8)
+    stated = model.predict(asked).sd[:, 0]
+    is_dead = np.asarray(asked.columns["dose"] < 80.0)
+    assert np.median(stated[~is_dead]) > 5 * np.median(stated[is_dead])
+
+
+def test_even_errors_keep_the_exact_posterior(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(unevenness, "MIN_ROWS", 200)
+    (own,) = fit(dose_assay(250), two_numbers()).surrogates
+    assert isinstance(own, Surrogate)
 
 
 def test_limits_among_many_rows_pull_predictions_to_their_side(as_many: None):

@@ -10,14 +10,15 @@ from scipy.optimize import check_grad
 from scipy.stats import norm
 
 from labwm.errors import InvalidInputError
-from labwm.world_model import fit
+from labwm.world_model import fit, marginal_likelihood
 from labwm.world_model.censoring import site
 from labwm.world_model.encoding import build_encoder
+from labwm.world_model.evidence_loss import Evidence, EvidenceLoss
 from labwm.world_model.hyper_prior import HyperPrior, n_groups_of
 from labwm.world_model.kernel import MEAN_VARIANCE, minmax
 from labwm.world_model.leave_one_out import leave_one_out
 from labwm.world_model.linear_algebra import cholesky
-from labwm.world_model.marginal_likelihood import Evidence, EvidenceLoss
+from labwm.world_model.marginal_likelihood import minimise_loss
 from labwm.world_model.molecules import counts_of
 from labwm.world_model.structure import LIBRARY, NUMERIC, REACTION
 from labwm.world_model.surrogate import condition
@@ -120,6 +121,24 @@ def test_the_gradient_of_the_evidence_is_that_of_its_values(
     start = prior.start().numpy() + 0.3 * rng.normal(size=len(prior.start()))
     size = np.linalg.norm(gradient(start))
     assert check_grad(value, gradient, start) < 1e-4 * size
+
+
+def test_many_rows_searched_on_a_few_first_settle_where_all_of_them_do():
+    observations = dose_assay(400)
+    encoder = build_encoder(two_numbers(), [observations.questions], "names")
+    y = torch.from_numpy(observations.values[:, 0])
+    rows = encoder.encode(observations.questions)
+    ones = torch.ones(400, dtype=torch.float64)
+    evidence = Evidence(rows, (y - y.mean()) / y.std(), ones, 0.0, 0)
+    loss = EvidenceLoss(evidence, NUMERIC[0], encoder.groups)
+    prior = HyperPrior(NUMERIC[0], n_groups_of(encoder.groups))
+    values = []
+    for few in (100, 400):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(marginal_likelihood, "FEW_ROWS", few)
+            theta = minimise_loss(loss).theta
+        values.append(loss(theta)[0] + prior.penalty(theta)[0])
+    assert values[0] < values[1] + 0.5
 
 
 def test_replicates_put_together_have_the_evidence_of_their_rows():

@@ -7,13 +7,19 @@ import pytest
 import torch
 
 from labwm.errors import MoleculeError
-from labwm.world_model import fit, molecules
+from labwm.world_model import GaussianProcessModel, fit, molecules, stream
 from labwm.world_model.count_table import count_table
 from labwm.world_model.feature_store import store_path
+from labwm.world_model.marginals import MANY_ROWS, POOL
 from labwm.world_model.molecules import counts_of, descriptors_of
-from labwm.world_model.stream import PosteriorStream
+from labwm.world_model.stream import TOLERANCE, PosteriorStream
 from labwm.world_model.surrogate import Surrogate
-from tests.unit.world_model.assays import MOLECULES, dose_assay, two_numbers
+from tests.unit.world_model.assays import (
+    MOLECULES,
+    dose_assay,
+    dose_questions,
+    two_numbers,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -28,6 +34,71 @@ def test_the_streamed_posterior_is_the_exact_one_to_a_ten_thousandth(assay, devi
     mean, variance = PosteriorStream(own, device)(inputs)
     torch.testing.assert_close(mean, expected_mean, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(variance, expected, rtol=1e-4, atol=0)
+
+
+def _many_doses() -> GaussianProcessModel:
+    return fit(dose_assay(MANY_ROWS, noise=0.1), two_numbers())
+
+
+def test_a_pool_is_predicted_as_its_questions_are_one_by_one():
+    model = _many_doses()
+    pool = dose_questions(2 * POOL + 100, seed=7)
+    whole = model.predict(pool)
+    assert "stream" in vars(model.surrogates[0])
+    few = [0, 1, POOL - 1, POOL, 2 * POOL + 99]
+    alone = model.predict(pool.take(few))
+    size = np.maximum(alone.sd, np.abs(alone.mean))
+    assert np.all(np.abs(whole.mean[few] - alone.mean) < TOLERANCE * size)
+    np.testing.assert_allclose(
+        whole.epistemic_sd[few], alone.epistemic_sd, rtol=TOLERANCE
+    )
+    np.testing.assert_allclose(
+        model.support(pool)[few], model.support(pool.take(few)), rtol=TOLERANCE
+    )
+
+
+def test_a_pool_is_ranked_as_in_double_precision():
+    model = _many_doses()
+    pool = dose_questions(POOL, seed=8)
+    exact = np.concatenate(
+        [model.predict(pool.take([*range(a, a + 64)])).mean for a in range(0, POOL, 64)]
+    )[:, 0]
+    found = model.predict(pool).mean[:, 0]
+    # Exactly the same order, but for pairs that differ by less than the tolerance.
+    ordered = exact[np.argsort(found)]
+    assert np.all(np.diff(ordered) > -2 * TOLERANCE * np.abs(exact).max())
+    assert np.argmax(found) == np.argmax(exact)
+
+
+def test_memory_for_a_pool_does_not_grow_with_it():
+    (own,) = _many_doses().surrogates
+    assert isinstance(own, Surrogate)
+    block = own.encode(dose_questions(POOL, seed=9))
+    sizes = []
+    for times in (1, 16):
+        tracked: list[int] = []
+        with torch.profiler.profile(profile_memory=True) as profile:
+            for _ in own.stream.over(block for _ in range(times)):
+                pass
+        held = 0
+        for event in profile.profiler.kineto_results.events():
+            if event.name() == "[memory]":
+                held += event.nbytes()
+                tracked.append(held)
+        sizes.append(max(tracked))
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_single_precision_is_left_where_it_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    (own,) = _many_doses().surrogates
+    assert isinstance(own, Surrogate)
+    inputs = own.encode(dose_questions(100, seed=9))
+    expected = own.mean_and_variance(inputs)
+    monkeypatch.setattr(stream, "TOLERANCE", 1e-12)
+    found = PosteriorStream(own)(inputs)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_a_question_that_was_measured_keeps_its_small_variance():

@@ -1,0 +1,1 @@
+"""How far does the virtual lab rank policies as the real one does?"""
