@@ -35,7 +35,7 @@ class ProcedureSettings:
     test_share: float = 0.3
     n_particles: int = 60
     n_planned: int = 40
-    cost_share: float = 0.4
+    cost_share: float = 0.45
 
     def __post_init__(self) -> None:
         """Refuse settings without a test."""

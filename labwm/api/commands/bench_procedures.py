@@ -70,7 +70,7 @@ def procedures(  # noqa: PLR0913 one argument per flag
     test_share: float = 0.3,
     particles: int = 60,
     plans: int = 40,
-    cost_share: float = 0.4,
+    cost_share: float = 0.45,
     json: Json = None,
 ) -> None:
     """Score the model of operations, and plans made in it, on unseen molecules.

@@ -34,6 +34,7 @@ from labwm.evaluation.fidelity.panel import PANEL
 from labwm.evaluation.fidelity.plots import agreement_plot
 from labwm.evaluation.lookup import lookup_from
 from labwm.evaluation.prediction_powered import prediction_powered, real_only
+from labwm.schema.fidelity import CORRELATIONS
 
 REAL = np.array([0.0, 1.0, 4.0])
 VIRTUAL = np.array([1.0, 0.0, 2.0])
@@ -219,6 +220,15 @@ def test_the_report_is_a_record_that_a_gate_reads(compared):
     assert report.meets_aims == all(
         report.figure(name).is_met for name in ("pearson", "mmrv", "regret_at_1")
     )
+
+
+def test_every_interval_holds_its_own_figure(compared):
+    for figure in compared.report.figures:
+        assert figure.low <= figure.value <= figure.high
+        if figure.metric in CORRELATIONS:
+            assert figure.high <= 1
+        elif figure.metric != "value_bias":
+            assert figure.low >= 0
 
 
 def test_the_plot_names_every_policy(compared):
