@@ -84,7 +84,8 @@ def fill(store: Books, n_jobs: int) -> None:
     """Fill campaigns until there are so many jobs, each with `WELLS` results."""
     started = time.monotonic()
     whole = {view.id for view in store.ledger.campaigns()}
-    originals = [(LARGE, STAGES[0]), *((SMALL, stage) for stage in STAGES)]
+    originals: list[tuple[int, Stage]] = [(LARGE, "closed")]
+    originals.extend((SMALL, stage) for stage in STAGES)
     for number, (n_rounds, stage) in enumerate(originals):
         if name_of(number) not in whole:
             fill_campaign(store, name_of(number), n_rounds, stage)
