@@ -1,6 +1,5 @@
 """A private PostgreSQL server for a test session, from Debian's `postgresql`."""
 
-import atexit
 import functools
 import os
 import pwd
@@ -44,8 +43,12 @@ class PostgresServer:
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", self._data, "-l", log, "-w", "-o", options, "start")
 
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+    @property
+    def stopping(self) -> list[str]:
+        """Return the command that stops it, whoever started it."""
+        program = str(self.bin / "pg_ctl")
+        arguments = ["-D", self._data, "-s", "-m", "immediate", "-w", "stop"]
+        return [*self.prefix, program, *arguments]
 
     def new_database(self) -> str:
         """Create an empty database and return its address."""
@@ -89,7 +92,27 @@ def running_postgres(bin_folder: Path) -> PostgresServer:
     # Directly under the system's folder: a socket's path is short or refused.
     folder = Path(tempfile.mkdtemp(prefix="labwm-pg-"))
     server = PostgresServer(bin_folder, folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    outlive(server)
     server.start()
-    atexit.register(server.stop)
     return server
+
+
+OUTLIVER = 'read _; "$@"; rm -rf "$FOLDER"'
+"""Waits until nobody holds the other end of its standard input, then clears up."""
+
+
+def outlive(server: PostgresServer) -> None:
+    """Have a small process stop the server when this one ends, be it by SIGKILL."""
+    read, _ = os.pipe()  # the end that is written to closes with this process only
+    os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", OUTLIVER, "sh", *server.stopping],
+        os.environ | {"FOLDER": str(server.folder)},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, read, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setpgroup=0,  # Ctrl-C is not for it
+    )
+    os.close(read)

@@ -60,11 +60,32 @@ _COMMANDS: Final = {
             "feedback", "bench_models:feedback", "Do intervals hold in campaigns?"
         ),
         _Command(
+            "practise",
+            "bench_practise:practise",
+            "Does practice in the virtual lab pay in the real one?",
+        ),
+        _Command(
+            "exploit",
+            "bench_exploit:exploit",
+            "What becomes of a choice that is searched harder and harder?",
+        ),
+        _Command(
+            "stopping", "bench_stopping:stopping", "Is little left where it is said?"
+        ),
+        _Command(
             "fidelity",
             "bench_fidelity:fidelity",
             "Does the virtual lab rank policies as the real one does?",
         ),
+        _Command(
+            "offpolicy",
+            "bench_offpolicy:offpolicy",
+            "What is a policy worth, judged from another's log?",
+        ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
+        _Command(
+            "tasks", "bench_tasks:tasks", "What many assays teach about new ones."
+        ),
         _Command("core", "core:core", "How fast is the default model's core?"),
         _Command(
             "procedures",

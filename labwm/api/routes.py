@@ -98,6 +98,13 @@ def status(campaign_id: CampaignId, principal: Caller) -> CampaignStatus:
     return campaign.status(campaign_id)
 
 
+@routes.get("/campaigns/{campaign_id}/batches/{batch_id}")
+def batch(campaign_id: CampaignId, batch_id: str, principal: Caller) -> BatchInfo:
+    """Show one batch, however long ago it was: what, why, and the decision on it."""
+    require(principal, Scope.READ)
+    return campaign.batch(campaign_id, batch_id)
+
+
 @routes.get("/campaigns/{campaign_id}/measurements")
 def measurements(
     campaign_id: CampaignId,

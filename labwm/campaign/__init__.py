@@ -35,7 +35,7 @@ from labwm.campaign.references import Reference, attach_reference
 from labwm.campaign.reporting import drawing, report
 from labwm.campaign.reviewing import ModelReview, is_due_for_review, review
 from labwm.campaign.spending import raise_budget, supply
-from labwm.campaign.status import list_campaigns, measurements, status
+from labwm.campaign.status import batch, list_campaigns, measurements, status
 from labwm.campaign.steering import close, pause, resume
 from labwm.campaign.tracing import trace
 from labwm.campaign.typed_results import typed_values
@@ -55,6 +55,7 @@ __all__ = [
     "authenticate",
     "awaited_ids",
     "backup_database",
+    "batch",
     "calibrations",
     "champions",
     "check_lab",

@@ -11,8 +11,10 @@ from labwm.campaign.late import take_in_late
 from labwm.campaign.lease import Lease, held
 from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation, read_opening, read_situation
+from labwm.campaign.standing import standing_of
 from labwm.errors import ConflictError, InDoubtError
 from labwm.schema import CampaignState, JobState, Step, WaitsFor
+from labwm.store.tallies import ANSWERED
 
 Say = Callable[[str], None]
 
@@ -167,20 +169,20 @@ def _settle(store: Books, lease: Lease, lab: dispatch.Lab, now: Round) -> Outcom
 
 
 def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) -> Step:
-    situation = read_situation(store, campaign_id)
+    standing = standing_of(store, campaign_id)
     return Step(
         campaign_id=campaign_id,
         did=did,
         waits_for=waits_for,
-        round=situation.round,
-        n_measured=len(situation.counts.answered),
-        budget=situation.budget,
+        round=standing.round,
+        n_measured=standing.tally.get(ANSWERED, 0),
+        budget=standing.budget,
         link=f"{settings.public_url()}/campaigns/{campaign_id}",
     )
 
 
 def open_ids() -> tuple[str, ...]:
     """Return the campaigns that are not done, oldest first."""
-    return tuple(
-        row.id for row in books().ledger.campaigns() if row.state is CampaignState.OPEN
-    )
+    with books().ledger.survey() as survey:
+        seen = survey.overviews(last=(), since=())
+    return tuple(row.id for row in seen if row.state is CampaignState.OPEN)

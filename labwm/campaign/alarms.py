@@ -179,8 +179,16 @@ def watch(store: Books, lease: Lease, situation: Situation) -> Freeze | None:
 
 def freeze_of(store: Books, campaign_id: str) -> Freeze | None:
     """Return why a campaign is frozen; None if it is not."""
-    frozen, unfrozen = _last(store, campaign_id, FROZEN), _thawed_at(store, campaign_id)
-    if frozen is None or frozen.seq < unfrozen:
+    events = store.ledger.events(campaign_id, kind=(FROZEN, UNFROZEN))
+    last = {event.kind: event for event in events}
+    return freeze_by(campaign_id, last.get(FROZEN), last.get(UNFROZEN))
+
+
+def freeze_by(
+    campaign_id: str, frozen: EventView | None, unfrozen: EventView | None
+) -> Freeze | None:
+    """Return what the last events of both kinds say."""
+    if frozen is None or (unfrozen is not None and unfrozen.seq > frozen.seq):
         return None
     return Freeze.model_validate(
         frozen.body
@@ -239,8 +247,3 @@ def unfreeze(
 def _last(store: Books, campaign_id: str, kind: str) -> EventView | None:
     found = store.ledger.events(campaign_id, kind=kind)
     return found[-1] if found else None
-
-
-def _thawed_at(store: Books, campaign_id: str) -> int:
-    unfrozen = _last(store, campaign_id, UNFROZEN)
-    return unfrozen.seq if unfrozen else -1

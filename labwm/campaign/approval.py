@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from labwm.campaign.access import require
+from labwm.campaign.batch_infos import info_of, said_of
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
 from labwm.campaign.doorbell import ring
-from labwm.campaign.drafting import DRAFTED, draft_again, put_up
+from labwm.campaign.drafting import draft_again, put_up
 from labwm.campaign.gates import reasons_to_ask
 from labwm.campaign.lease import Lease
 from labwm.campaign.moments import Moment, reached
@@ -22,14 +23,11 @@ from labwm.errors import (
 from labwm.schema import (
     ApprovalRequest,
     BatchInfo,
-    Decision,
-    GateResult,
     Principal,
     Proposal,
     Scope,
     WaitsFor,
 )
-from labwm.space.stocks import Labels, price_of
 from labwm.store import ApprovalState, Writer
 
 
@@ -137,8 +135,8 @@ def decide(request: ApprovalRequest, *, principal: Principal) -> BatchInfo:
     ring()
     found = rounds_of(store, request.campaign_id)
     (fresh,) = (past for past in found if past.key == key)
-    said = _said_of(store, situation).get(key, {})
-    return _batch_info(situation, fresh, proposals_of(store, fresh), said)
+    said = said_of(store, situation).get(key, {})
+    return info_of(situation, fresh, proposals_of(store, fresh), said)
 
 
 def _trim(
@@ -223,71 +221,3 @@ def proposals_of(store: Books, batch: Round) -> list[Proposal]:
     """Return the proposals of a batch, by rank."""
     named = store.ledger.proposals_named(batch.job.campaign_id, batch.proposal_ids)
     return sorted(named, key=lambda p: (p.round, p.rank, p.id))
-
-
-def batch_infos(store: Books, situation: Situation) -> tuple[BatchInfo, ...]:
-    """Return every batch as doors show it, the first one first."""
-    said = _said_of(store, situation)
-    known = {p.id: p for p in store.ledger.proposals(situation.campaign_id)}
-    order = {name: i for i, name in enumerate(known)}
-    return tuple(
-        _batch_info(
-            situation,
-            batch,
-            [known[name] for name in sorted(batch.proposal_ids, key=order.__getitem__)],
-            said.get(batch.key, {}),
-        )
-        for batch in rounds_of(store, situation.campaign_id)
-    )
-
-
-def _said_of(store: Books, situation: Situation) -> dict[str, dict[str, Any]]:
-    events = store.ledger.events(situation.campaign_id, kind=DRAFTED)
-    return {str(event.body["submission_key"]): event.body for event in events}
-
-
-def _batch_info(
-    situation: Situation,
-    batch: Round,
-    proposals: Sequence[Proposal],
-    said: dict[str, Any],
-) -> BatchInfo:
-    costs = situation.protocol.costs
-    rows = [proposal.candidate.conditions for proposal in proposals]
-    labels: Labels = situation.labels if costs.levels else {}
-    return BatchInfo(
-        batch_id=batch.key,
-        round=batch.index,
-        content_sha256=batch.job.content_sha256,
-        approval=batch.approval,
-        submission=batch.submission,
-        submission_key=batch.submission_key if batch.submission else None,
-        proposals=tuple(proposals),
-        wells=batch.job.wells,
-        plate=batch.job.plate,
-        cost=price_of(situation.protocol, labels, rows),
-        currency=costs.per_experiment.currency or costs.per_batch.currency,
-        asks=tuple(said.get("asks", ())),
-        gates=tuple(GateResult.model_validate(gate) for gate in said.get("gates", ())),
-        decision=_decision(batch),
-    )
-
-
-def _decision(batch: Round) -> Decision | None:
-    if batch.approval in {"drafted", "awaiting"}:
-        return None
-    detail = batch.batch.detail
-    if "how" in detail:
-        how = str(detail["how"])
-    elif detail.get("auto_approved"):
-        how = "auto-approved"
-    else:
-        how = "self-approved" if detail.get("self_approved") else batch.approval
-    if batch.approval != "approved":
-        how = batch.approval
-    return Decision(
-        how=how,
-        by=str(detail.get("by") or detail.get("written_in") or batch.batch.moved_by),
-        at=datetime.fromisoformat(batch.batch.moved_at),
-        note=str(detail.get("note") or detail.get("why") or detail.get("rule") or ""),
-    )

@@ -129,8 +129,7 @@ def rounds_of(books: Books, campaign_id: str) -> tuple[Round, ...]:
     jobs = {view.batch_id: view for view in views}
     closed = {
         str(event.body["submission_key"])
-        for kind in CLOSING
-        for event in books.ledger.events(campaign_id, kind=kind)
+        for event in books.ledger.events(campaign_id, kind=CLOSING)
     }
     return tuple(
         Round(batch, jobs.get(batch.id), batch.id in closed)

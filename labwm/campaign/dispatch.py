@@ -387,10 +387,11 @@ def work_lab(name: str, *, say: Say | None = None) -> int:
     store = books()
     n_done = 0
     for row in store.ledger.campaigns():
-        situation = read_situation(store, row.id)
-        if row.state != "open" or situation.opening.lab != name:
+        sent_jobs = store.ledger.jobs(row.id, states=_AT_LAB)
+        if row.state != "open" or not sent_jobs:
             continue
-        for sent in store.ledger.jobs(row.id, states=_AT_LAB):
+        situation = read_situation(store, row.id)
+        for sent in sent_jobs if situation.opening.lab == name else ():
             lab = lab_of(store, situation, sent.job)
             if isinstance(lab, ComputingLab):
                 n_done += lab.work(

@@ -1,8 +1,8 @@
 """Were the campaigns' predictions honest? Prospective calibration, all in one table."""
 
 from labwm.campaign.books import books
-from labwm.campaign.learning import calibration, score
-from labwm.campaign.situation import read_situation
+from labwm.campaign.coverage import calibration
+from labwm.campaign.standing import standings
 from labwm.schema import CalibrationSoFar, CampaignState, Record
 
 LEVEL = 0.9
@@ -31,9 +31,10 @@ def calibrations() -> tuple[CampaignCalibration, ...]:
 
     Campaigns without a scored prediction have no row.
     """
-    store = books()
     return tuple(
-        CampaignCalibration(campaign_id=row.id, state=row.state, so_far=so_far)
-        for row in store.ledger.campaigns()
-        for so_far in calibration(score(store, read_situation(store, row.id)))
+        CampaignCalibration(
+            campaign_id=standing.seen.id, state=standing.seen.state, so_far=so_far
+        )
+        for standing in standings(books())
+        for so_far in calibration(standing)
     )

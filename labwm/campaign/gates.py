@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from labwm.campaign.inventory import lines_of, needs_of
 from labwm.campaign.plates import faults_of
 from labwm.campaign.situation import Situation
+from labwm.campaign.terms import Terms
 from labwm.errors import ConflictError, SpaceError
 from labwm.schema import (
     GRAIN,
@@ -67,7 +68,7 @@ def refuse_failed(gates: Sequence[GateResult]) -> None:
 
 
 def reasons_to_ask(
-    situation: Situation, wells: Sequence[Conditions]
+    situation: Situation | Terms, wells: Sequence[Conditions]
 ) -> tuple[str, ...]:
     """Return why a person must approve some wells; nothing if the written policy does.
 
@@ -83,7 +84,7 @@ def reasons_to_ask(
     return tuple(reasons)
 
 
-def policy_of(situation: Situation) -> str:
+def policy_of(situation: Situation | Terms) -> str:
     """Return the written policy about results of the campaign's origin."""
     approval = situation.protocol.lab.approval
     return {

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.campaign.situation import Situation
+from labwm.campaign.terms import Terms
 from labwm.schema import BUDGET, GRAIN, AccountInfo, Conditions, Job, Need, Origin
 from labwm.space.questions import Questions
 from labwm.space.stocks import StockLine, overfull, stock_lines
@@ -19,14 +20,14 @@ from labwm.store import Writer
 EXPERIMENTS = "experiments"
 
 
-def shelf_of(situation: Situation) -> str:
+def shelf_of(situation: Situation | Terms) -> str:
     """Return whose stocks a campaign takes from."""
     if situation.origin is Origin.MEASURED:
         return f"lab:{situation.opening.lab}/{situation.protocol.name}"
     return situation.campaign_id
 
 
-def lines_of(situation: Situation) -> tuple[StockLine, ...]:
+def lines_of(situation: Situation | Terms) -> tuple[StockLine, ...]:
     """Return the stocks of a campaign's protocol."""
     costs = situation.protocol.costs
     if not costs.stocks and not costs.levels:
@@ -72,7 +73,7 @@ def stock_up(w: Writer, situation: Situation) -> None:
         w.count(account, line.amount, line.unit, key=key, note=f"by {version}")
 
 
-def accounts_of(situation: Situation) -> tuple[AccountInfo, ...]:
+def accounts_of(situation: Situation | Terms) -> tuple[AccountInfo, ...]:
     """Return how the budget and the stocks stand, as far as they were entered."""
     shelves = sorted({situation.campaign_id, shelf_of(situation)})
     names = {BUDGET, *(line.name for line in lines_of(situation))}

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from labwm.campaign import dispatch
+from labwm.campaign.amendments import AMENDED
 from labwm.campaign.books import Books, books
 from labwm.campaign.lease import Lease
 from labwm.campaign.results import take_in_ended
-from labwm.campaign.situation import Situation, read_opening
+from labwm.campaign.situation import PREPARED, Situation
+from labwm.campaign.standing import opening_in
 from labwm.errors import LabError, UnavailableError
 from labwm.schema import CampaignState
+from labwm.store import Overview
 
 Say = Callable[[str], None]
 AWAITED_DAYS = 30
@@ -40,19 +43,15 @@ def awaited_ids() -> tuple[str, ...]:
 
     Labs that compute have said everything; others are asked for `AWAITED_DAYS`.
     """
-    store = books()
-    return tuple(
-        row.id
-        for row in store.ledger.campaigns()
-        if row.state is not CampaignState.OPEN and _may_come(store, row.id)
-    )
+    with books().ledger.survey() as survey:
+        seen = survey.overviews(last=(PREPARED, AMENDED), since=())
+    return tuple(row.id for row in seen if _may_come(row))
 
 
-def _may_come(store: Books, campaign_id: str) -> bool:
-    lab = read_opening(store, campaign_id).lab
-    if dispatch.capabilities(lab).computes or not store.ledger.jobs(campaign_id):
+def _may_come(seen: Overview) -> bool:
+    if seen.state is CampaignState.OPEN or not seen.has_jobs:
         return False
-    last = store.ledger.last_event(campaign_id)
-    (head,) = store.ledger.events(campaign_id, after=last - 1)
-    age = datetime.now(UTC) - datetime.fromisoformat(head.at)
+    if dispatch.capabilities(opening_in(seen).lab).computes:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(seen.head_at)
     return age < timedelta(days=AWAITED_DAYS)

@@ -1,19 +1,16 @@
 """Close a round: score what was predicted before against what was measured after."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labwm import scores
 from labwm.campaign.batches import Round
 from labwm.campaign.books import Books
 from labwm.campaign.lease import Lease
 from labwm.campaign.situation import Situation
 from labwm.schema import (
-    CalibrationSoFar,
     Measurement,
     PredictedReadout,
     Prediction,
@@ -161,23 +158,3 @@ def _round_in(measurement: Measurement, proposal: Proposal) -> int:
     """Round in which it was measured: keys end in `-rNNN`, repeated `-rNNN-aN`."""
     found = _ROUND.search(measurement.job_key or "")
     return int(found[1]) if found else proposal.round
-
-
-def calibration(scored: Sequence[Scored]) -> tuple[CalibrationSoFar, ...]:
-    """Return coverage of first results per readout, with its interval at 95 %."""
-    first = [s for s in scored if s.is_first]
-    summaries: list[CalibrationSoFar] = []
-    for name in dict.fromkeys(s.readout for s in first):
-        inside = [s.is_inside_90 for s in first if s.readout == name]
-        low, high = scores.share_interval(sum(inside), len(inside))
-        summaries.append(
-            CalibrationSoFar(
-                readout=name,
-                n=len(inside),
-                n_inside_90=sum(inside),
-                coverage_90=sum(inside) / len(inside),
-                low=low,
-                high=high,
-            )
-        )
-    return tuple(summaries)

@@ -4,7 +4,6 @@ from typing import Final
 
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
-from labwm.campaign.learning import Scored, calibration, score
 from labwm.campaign.markdown import conditions, image, molecule, text
 from labwm.campaign.reporting import record_of
 from labwm.campaign.situation import Situation, read_situation
@@ -34,14 +33,13 @@ def round_note(campaign_id: str) -> str:
     situation = read_situation(store, campaign_id)
     now = status(campaign_id)
     past = rounds_of(store, campaign_id)
-    scored = score(store, situation)
     lines = [
         *_head(now),
         *_budget(now, situation, past),
         *_outlook(now),
         *_best(now),
         *_plots(store, situation),
-        *_calibration(scored),
+        *_calibration(now),
     ]
     if past:
         proposals = {p.id: p for p in store.ledger.proposals(campaign_id)}
@@ -122,11 +120,11 @@ def _best(now: CampaignStatus) -> list[str]:
     return ["| best of | goal | value | conditions |", "|---|---|---|---|", *rows, ""]
 
 
-def _calibration(scored: list[Scored]) -> list[str]:
+def _calibration(now: CampaignStatus) -> list[str]:
     rows = [
         f"| {row.readout} | {row.n_inside_90} of {row.n} | "
         f"{row.coverage_90:.2f} [{row.low:.2f}, {row.high:.2f}] |"
-        for row in calibration(scored)
+        for row in now.calibration
     ]
     if not rows:
         return ["No prediction was scored yet: the first round has no model.", ""]

@@ -59,16 +59,13 @@ def champions(campaign_id: str) -> tuple[Champion, ...]:
     """
     store = books()
     store.ledger.campaign(campaign_id)
-    changes = _changes(store.ledger.events(campaign_id))
+    changes = _stored_changes(store, campaign_id)
     return tuple(_champion(campaign_id, use, changes) for use in USES)
 
 
 def recipes_of(store: Books, campaign_id: str) -> dict[Use, str]:
     """Return the recipe of each use."""
-    changes = _changes(
-        store.ledger.events(campaign_id, kind=PROMOTED)
-        + store.ledger.events(campaign_id, kind=ROLLED_BACK)
-    )
+    changes = _stored_changes(store, campaign_id)
     return {use: _held(use, changes)[-1] for use in USES}
 
 
@@ -100,7 +97,7 @@ def promote(
         record_change(
             w, PROMOTED, use, (held[-1], recipe), principal.name, note or "by hand"
         )
-    return _champion(campaign_id, use, _changes(store.ledger.events(campaign_id)))
+    return _champion(campaign_id, use, _stored_changes(store, campaign_id))
 
 
 def roll_back(
@@ -128,7 +125,7 @@ def roll_back(
             )
         pair = (held[-1], held[-2])
         record_change(w, ROLLED_BACK, use, pair, principal.name, note or "by hand")
-    return _champion(campaign_id, use, _changes(store.ledger.events(campaign_id)))
+    return _champion(campaign_id, use, _stored_changes(store, campaign_id))
 
 
 def record_change(
@@ -147,13 +144,13 @@ def holds(w: Writer, use: Use) -> str:
 
 def last_change(store: Books, campaign_id: str) -> int:
     """Return the number of the last event that changed a recipe; -1 if none did."""
-    changes = _changes(store.ledger.events(campaign_id))
+    changes = _stored_changes(store, campaign_id)
     return changes[-1][0].seq if changes else -1
 
 
 def was_taken_back(store: Books, campaign_id: str, use: Use, recipe: str) -> bool:
     """Did a person roll back from this recipe, and nobody promote it since?"""
-    for _, kind, change in reversed(_changes(store.ledger.events(campaign_id))):
+    for _, kind, change in reversed(_stored_changes(store, campaign_id)):
         if change.use != use:
             continue
         if kind == ROLLED_BACK and change.previous == recipe:
@@ -168,6 +165,10 @@ _Change = tuple[EventView, str, RecipeChange]
 
 def _events(w: Writer) -> tuple[EventView, ...]:
     return w.events(PROMOTED) + w.events(ROLLED_BACK)
+
+
+def _stored_changes(store: Books, campaign_id: str) -> list[_Change]:
+    return _changes(store.ledger.events(campaign_id, kind=(PROMOTED, ROLLED_BACK)))
 
 
 def _changes(events: Sequence[EventView]) -> list[_Change]:

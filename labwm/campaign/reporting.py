@@ -12,9 +12,10 @@ from labwm import settings
 from labwm.campaign.amendments import AMENDED
 from labwm.campaign.batches import Round, rounds_of
 from labwm.campaign.books import Books, books
-from labwm.campaign.learning import calibration, score
+from labwm.campaign.coverage import calibration
 from labwm.campaign.rounds import last_outlook
 from labwm.campaign.situation import Situation, read_situation, read_table
+from labwm.campaign.standing import standing_of
 from labwm.errors import InvalidInputError, StoreError, UnavailableError
 from labwm.schema import (
     Measurement,
@@ -54,7 +55,7 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
             f"A report needs a folder that can be written; {folder}: {error.strerror}. "
             "Free space or choose another folder."
         ) from error
-    covered = calibration(score(store, situation))
+    covered = calibration(standing_of(store, campaign_id))
     figures = {f"coverage90_{c.readout}": c.coverage_90 for c in covered}
     if np.isfinite(progress.reached[-1]):  # not so where every well failed
         figures["reached"] = float(progress.reached[-1])
@@ -238,7 +239,8 @@ def _amended(situation: Situation) -> dict[str, str]:
 
 def _provenance(store: Books, situation: Situation) -> dict[str, str]:
     cards = store.ledger.model_cards(situation.campaign_id)
-    head = store.ledger.events(situation.campaign_id)[-1]
+    name = situation.campaign_id
+    (head,) = store.ledger.events(name, after=store.ledger.last_event(name) - 1)
     return {
         "labwm": labwm.__version__,
         "protocol sha256": situation.opening.protocol_sha256,

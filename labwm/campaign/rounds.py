@@ -17,6 +17,7 @@ from labwm.campaign.lease import Lease
 from labwm.campaign.modelling import Belief
 from labwm.campaign.moments import Moment, reached
 from labwm.campaign.situation import Situation
+from labwm.campaign.standing import OUTLOOK
 from labwm.errors import ConflictError, ExhaustedError, NotEnoughDataError
 from labwm.schema import (
     Candidate,
@@ -28,8 +29,6 @@ from labwm.schema import (
 from labwm.schema.outlook import Outlook
 from labwm.store import Writer
 
-OUTLOOK = "round.outlook"
-"""Kind of the event that states what was left to gain before a round."""
 SHOWN = 1000
 """Candidates that are looked at to say what is lacking."""
 

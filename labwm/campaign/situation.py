@@ -199,14 +199,19 @@ def read_opening(books: Books, campaign_id: str) -> Opening:
     Raises:
         NotFoundError: If there is no such campaign.
     """
-    books.ledger.campaign(campaign_id)
     prepared = books.ledger.events(campaign_id, kind=PREPARED)
     if not prepared:
-        raise NotFoundError(
-            f"The campaign {campaign_id!r} was cut off while it was opened. Open it "
-            "again with the same specification: it goes on."
-        )
+        books.ledger.campaign(campaign_id)  # says which there are
+        raise cut_off(campaign_id)
     return Opening.model_validate(prepared[0].body)
+
+
+def cut_off(campaign_id: str) -> NotFoundError:
+    """Return the error of a campaign that is not wholly there."""
+    return NotFoundError(
+        f"The campaign {campaign_id!r} was cut off while it was opened. Open it "
+        "again with the same specification: it goes on."
+    )
 
 
 def present(opening: Opening, amendments: Sequence[Amendment]) -> Opening:

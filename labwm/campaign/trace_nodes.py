@@ -1,6 +1,7 @@
 """Single things as nodes of a trace: what is known of each, in the order to read."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from labwm.campaign.amendments import AMENDED, Reading
@@ -30,6 +31,14 @@ class Trail:
     tracer: Tracer
     campaign_id: str
     limit: int
+    made: dict[tuple[str, str], TraceNode] = field(default_factory=dict, repr=False)
+    """Nodes that many wells share: their job, their model."""
+
+    def once(self, kind: str, name: str, make: Callable[[], TraceNode]) -> TraceNode:
+        """Return a node, made when it is first asked for."""
+        if (kind, name) not in self.made:
+            self.made[kind, name] = make()
+        return self.made[kind, name]
 
     def prediction(self, name: str) -> TraceNode:
         """Return a prediction as it was stored, before any result."""

@@ -17,6 +17,7 @@ from labwm.schema import (
     TraceNode,
     TraceRequest,
 )
+from labwm.store.tallies import CONTROL
 from labwm.store.tracing import Found
 
 _NEAR: Final = 2
@@ -74,8 +75,7 @@ def _prediction(trail: Trail, name: str) -> Both:
 
 
 def _proposal(trail: Trail, name: str) -> Both:
-    node = _with(trail.proposal(name), *_grounds(trail, name))
-    return node, _done(trail, name)
+    return _grounded(trail, name), _done(trail, name)
 
 
 def _batch(trail: Trail, name: str) -> Both:
@@ -92,7 +92,7 @@ def _batch(trail: Trail, name: str) -> Both:
 def _job(trail: Trail, name: str) -> Both:
     wells, n_wells = trail.tracer.wells_in(name, trail.limit)
     node = _sent(trail, name)
-    results = [_well(trail, f"{name}/{well}")[0] for well in wells]
+    results = [_done_there(trail, f"{name}/{well}") for well in wells]
     rest = TraceNode(
         kind="wells", id=name, parts=tuple(results), n_more=n_wells - len(results)
     )
@@ -100,17 +100,25 @@ def _job(trail: Trail, name: str) -> Both:
 
 
 def _well(trail: Trail, place: str) -> Both:
+    results = trail.tracer.results_at(*place.split("/"))
+    models = tuple(model for name in results for model in _learnt(trail, name))
+    return _done_there(trail, place), models
+
+
+def _done_there(trail: Trail, place: str) -> TraceNode:
+    """Return a well with its results, its job, and what was planned for it."""
     key, well = place.split("/")
     results = trail.tracer.results_at(key, well)
     planned = trail.tracer.planned(key, well)
-    grounds = () if planned is None else (_proposal(trail, planned)[0],)
-    node = TraceNode(
+    grounds: tuple[TraceNode, ...] = ()
+    if planned is not None and not planned.startswith(CONTROL):
+        grounds = (_grounded(trail, planned),)
+    return TraceNode(
         kind="well",
         id=place,
         says={"results": len(results)},
         parts=(*(trail.result(name) for name in results), _sent(trail, key), *grounds),
     )
-    return node, tuple(model for name in results for model in _learnt(trail, name))
 
 
 def _result(trail: Trail, name: str) -> Both:
@@ -119,7 +127,7 @@ def _result(trail: Trail, name: str) -> Both:
     if found.job_key is not None:
         node = _with(node, _sent(trail, found.job_key))
     if found.proposal_id is not None:
-        node = _with(node, _proposal(trail, found.proposal_id)[0])
+        node = _with(node, _grounded(trail, found.proposal_id))
     return node, _learnt(trail, name)
 
 
@@ -165,6 +173,10 @@ def _stated(trail: Trail, name: str) -> TraceNode:
 
 def _fitted(trail: Trail, name: str) -> TraceNode:
     """Return a model with the jobs that it learnt from, the latest first."""
+    return trail.once("model", name, lambda: _make_fitted(trail, name))
+
+
+def _make_fitted(trail: Trail, name: str) -> TraceNode:
     tracer, campaign_id = trail.tracer, trail.campaign_id
     if not tracer.has_model(campaign_id, name):
         return TraceNode(kind="model", id=name, says={"card": "not stored"})
@@ -198,6 +210,10 @@ def _learnt_from(trail: Trail, key: str, as_of: int) -> TraceNode:
 
 def _sent(trail: Trail, key: str) -> TraceNode:
     """Return a job with who approved it and the protocol that it follows."""
+    return trail.once("job", key, lambda: _make_sent(trail, key))
+
+
+def _make_sent(trail: Trail, key: str) -> TraceNode:
     view = trail.tracer.job(key)
     return TraceNode(
         kind="job",
@@ -211,6 +227,11 @@ def _sent(trail: Trail, key: str) -> TraceNode:
         },
         parts=(*trail.approvals(view.batch_id), trail.protocol(view.job)),
     )
+
+
+def _grounded(trail: Trail, name: str) -> TraceNode:
+    """Return a proposal with what it rests on."""
+    return _with(trail.proposal(name), *_grounds(trail, name))
 
 
 def _grounds(trail: Trail, name: str) -> tuple[TraceNode, ...]:
@@ -251,6 +272,10 @@ def _learnt(trail: Trail, name: str) -> tuple[TraceNode, ...]:
 
 def _used(trail: Trail, model: str) -> TraceNode:
     """Return the predictions and proposals that name a model."""
+    return trail.once("used", model, lambda: _make_used(trail, model))
+
+
+def _make_used(trail: Trail, model: str) -> TraceNode:
     parts: list[TraceNode] = []
     for kind in ("prediction", "proposal"):
         names, n_names = trail.tracer.uses(trail.campaign_id, model, kind, trail.limit)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.design.candidates import Rows
+from labwm.design.modelled import log_probability_of_success
 from labwm.design.posterior import latent, objective_columns
 from labwm.design.reasons import predicted
 from labwm.design.start import Ready, ready_or_start
@@ -14,7 +15,7 @@ from labwm.design.state import Batch, Choice, State
 from labwm.space.questions import Questions, concatenate
 
 NAME = "active_learning"
-VERSION = "1"
+VERSION = "2"
 MAX_COMPARED = 768
 """Candidates compared, in larger pools drawn by the seed."""
 N_LEARNT = 256
@@ -28,7 +29,7 @@ def active_learning(state: State, n: int) -> Batch:
 
     Each choice is the best given those before; the variance that remains has a closed
     form, whatever is measured. Objectives count in shares of their own variance.
-    Pending experiments count as measured.
+    Pending experiments count as measured; what may fail teaches less by that chance.
 
     Reference:
         Seo et al., IJCNN 2000, active learning Cohn: integrated posterior variance.
@@ -77,6 +78,9 @@ def _reducing(
     )
     c, n_pending = len(group), len(state.pending)
     covariance, noise = _posterior(state, ready, asked)
+    chance = np.exp(
+        log_probability_of_success(ready.model.predict(state.pool.take(group)))
+    )
     for i in range(c, c + n_pending):
         _condition(covariance, noise, i)
     rows: list[int] = []
@@ -87,7 +91,7 @@ def _reducing(
         own = np.einsum("kii->ki", covariance[:, :c, :c]) + noise[:, :c]
         removed = np.sum(towards**2, axis=2) / np.maximum(own, 1e-300)
         total = np.einsum("kpp->k", covariance[:, c + n_pending :, c + n_pending :])
-        share = np.mean(removed / np.maximum(total, 1e-300)[:, None], axis=0)
+        share = np.mean(removed / np.maximum(total, 1e-300)[:, None], axis=0) * chance
         i = int(np.argmax(np.where(left, share, -1.0)))
         rows.append(int(group[i]))
         shares.append(float(np.clip(share[i], 0.0, 1.0)))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labwm.design.hypervolume_improvement import reference_and_scale
-from labwm.design.modelled import known_utilities, utilities_of
-from labwm.design.posterior import marginals
+from labwm.design.modelled import at_risk, known_utilities, utilities_of
+from labwm.design.posterior import objective_columns
 from labwm.design.reasons import predicted
 from labwm.design.search import search
 from labwm.design.start import Ready, ready_or_start
@@ -17,14 +17,15 @@ from labwm.space.questions import Questions
 Floats = NDArray[np.float64]
 
 NAME = "greedy"
-VERSION = "1"
+VERSION = "2"
 
 
 def greedy(state: State, n: int) -> Batch:
     """Choose the candidates of the largest expected utility.
 
     Several objectives are added after dividing each by its spread along the front so
-    far: a plain compromise, which leaves the ends of the front alone.
+    far: a plain compromise, which leaves the ends of the front alone. What may fail or
+    break a constraint is worth less by that chance.
     """
     ready = ready_or_start(state, n)
     if isinstance(ready, Batch):
@@ -56,9 +57,11 @@ def greedy(state: State, n: int) -> Batch:
 
 
 def _scores(state: State, ready: Ready, asked: Questions) -> Floats:
-    mean, _ = marginals(ready.model, state.protocol, asked)
-    utilities = utilities_of(state)(mean)
-    if utilities.shape[1] == 1:
-        return utilities[:, 0]
-    _, scale = reference_and_scale(state, known_utilities(state, ready))
-    return (utilities / scale).mean(axis=1)
+    prediction = ready.model.predict(asked)
+    mean = prediction.mean[:, objective_columns(state.protocol)]
+    utilities, known = utilities_of(state)(mean), known_utilities(state, ready)
+    scale = np.ones(1)
+    if utilities.shape[1] > 1:
+        _, scale = reference_and_scale(state, known)
+    scores, of_known = (utilities / scale).mean(axis=1), (known / scale).mean(axis=1)
+    return at_risk(state, prediction, scores, of_known)

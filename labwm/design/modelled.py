@@ -120,6 +120,26 @@ def log_probability_of_success(prediction: Prediction) -> Floats:
     return np.log(np.maximum(prediction.success, 1e-12))
 
 
+def at_risk(
+    state: State, prediction: Prediction, scores: Floats, known: Floats
+) -> Floats:
+    """Return scores as expected where an experiment may fail, length `c`.
+
+    A failure, and an outcome that breaks a constraint, is worth the least that a
+    measured experiment was. What is worth less than that loses nothing by failing.
+
+    Args:
+        state: Its constraints count.
+        prediction: Of the candidates.
+        scores: Of the candidates if they succeed.
+        known: Scores of what was measured, any length.
+    """
+    log_chance = log_probability_of_success(prediction)
+    chance = np.exp(log_chance + log_probability_of_counting(state, prediction))
+    least = float(np.min(known if len(known) else scores))
+    return np.where(scores > least, least + chance * (scores - least), scores)
+
+
 def choose(
     state: State,
     ready: Ready,

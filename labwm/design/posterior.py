@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from labwm.design.offset_model import OffsetModel
 from labwm.schema import Protocol
 from labwm.space.questions import Questions
 from labwm.world_model.contract import WorldModel
@@ -69,8 +70,10 @@ def latent(
 
     mean, sd = marginals(model, protocol, questions)
     columns = objective_columns(protocol)
-    if isinstance(model, GaussianProcessModel):
-        surrogates = [model.surrogates[j] for j in columns]
+    # An expectation that is added moves means, not how candidates vary together.
+    base = model.base if isinstance(model, OffsetModel) else model
+    if isinstance(base, GaussianProcessModel):
+        surrogates = [base.surrogates[j] for j in columns]
         correlation_with = _exact_correlation(surrogates, questions)
     else:
         correlation_with = _drawn_correlation(model, columns, questions, seed)

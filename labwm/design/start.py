@@ -44,7 +44,9 @@ class Ready:
 
 
 def ready_or_start(state: State, n: int) -> Ready | Batch:
-    """Return a model, or the space-filling batch to take while there is none.
+    """Return a model, or the first batch to take while there is none.
+
+    It fills the space, or follows earlier assays where the state has any.
 
     There is none until `n_initial` experiments were sent, and while too few of them
     gave a number; the reasons of the batch say so.
@@ -55,16 +57,30 @@ def ready_or_start(state: State, n: int) -> Ready | Batch:
     candidates = candidates_of(state)
     n_sent = len(set(state.observed.questions.keys())) + len(state.pending)
     if n_sent < state.n_initial:
+        return _start(state, n)
+    try:
+        model = _model(state)
+    except NotEnoughDataError as error:
+        return _because(_start(state, n), error)
+    return Ready(candidates, model, len(candidates.rows))
+
+
+def _start(state: State, n: int) -> Batch:
+    if not state.sources:
         return space_filling(state, n)
+    from labwm.design.transfer import start_from_sources
+
+    return start_from_sources(state, n)
+
+
+def _model(state: State) -> WorldModel:
+    if state.sources:
+        from labwm.design.transfer import fit_with_sources
+
+        return fit_with_sources(state)
     from labwm.world_model import fit
 
-    try:
-        model = fit(
-            state.observed, state.protocol, recipe=state.recipe, seed=state.seed
-        )
-    except NotEnoughDataError as error:
-        return _because(space_filling(state, n), error)
-    return Ready(candidates, model, len(candidates.rows))
+    return fit(state.observed, state.protocol, recipe=state.recipe, seed=state.seed)
 
 
 def _because(batch: Batch, error: NotEnoughDataError) -> Batch:

@@ -1,10 +1,14 @@
 """What a policy knows, and what it answers. Campaigns and back-tests build the same."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labwm.schema import Protocol
 from labwm.space.questions import Observations, Questions
 from labwm.world_model.contract import WorldModel
+
+if TYPE_CHECKING:
+    from labwm.design.sources import Source
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class State:
             not the one that predicts best.
         is_open: May a policy propose points of the protocol's space that the pool does
             not hold? So where the pool is a draw from a space too large to list.
+        sources: Earlier assays that policies with a model lean on, as far as what is
+            measured here bears them out.
     """
 
     protocol: Protocol
@@ -39,6 +45,7 @@ class State:
     seed: int
     recipe: str = "explore"
     is_open: bool = False
+    sources: tuple["Source", ...] = ()
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ def state_of(
         n_initial=plan.n_initial or plan.batch,
         round=number,
         seed=round_seed(seed, number),
+        sources=lookup.sources,
     )
 
 

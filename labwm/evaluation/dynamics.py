@@ -174,11 +174,19 @@ def _series_rows(
 
 
 def split_curves(curves: Curves, split: str, seed: int) -> tuple[Curves, Curves]:
-    """Return curves to learn from and a fifth to ask about."""
+    """Return curves to learn from and a fifth to ask about.
+
+    Raises:
+        NotEnoughDataError: If there is one group only.
+    """
     if split == "condition":
         group, n = curves.conditions_of()
     else:
         group, n = np.arange(len(curves)), len(curves)
+    if n < 2:
+        raise NotEnoughDataError(
+            f"A split by {split} needs two of them; got {n}. Measure more."
+        )
     order = np.random.default_rng(seed).permutation(n)
     is_asked = np.isin(group, order[: max(1, round(TEST_SHARE * n))])
     return (

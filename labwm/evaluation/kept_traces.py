@@ -26,6 +26,7 @@ def trace_file(
     """
     decided_by = {
         "data": lookup.sha256,
+        "sources": [source.sha256 for source in lookup.sources],
         "protocol": lookup.protocol.digest(),
         "plan": asdict(plan),
         "planner": list(planner),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labwm.design.sources import Source
 from labwm.errors import NotEnoughDataError
 from labwm.schema import Measurement, Protocol
 from labwm.space.questions import Observations, Questions, observations_from
@@ -32,6 +33,7 @@ class Lookup:
         replicates: For each row of the pool the rows of `observed` that measured it.
         truth: Mean over replicates, `N x m`; NaN where all of them gave no number.
         sha256: Digest of the measurements.
+        sources: Earlier assays that policies may lean on.
     """
 
     protocol: Protocol
@@ -40,6 +42,7 @@ class Lookup:
     replicates: tuple[NDArray[np.int64], ...]
     truth: Floats
     sha256: str
+    sources: tuple[Source, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pool)

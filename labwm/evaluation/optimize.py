@@ -6,8 +6,10 @@ from itertools import combinations
 from pathlib import Path
 
 from labwm.design.candidates import changed_freely
+from labwm.design.sources import refuse_unusable, source_from
 from labwm.errors import InvalidInputError
 from labwm.evaluation.backtest import Plan, Trace
+from labwm.evaluation.hidden_failures import with_hidden_failures
 from labwm.evaluation.lookup import lookup_from
 from labwm.evaluation.paired import difference_row
 from labwm.evaluation.planners import require_planner, version_of
@@ -37,6 +39,8 @@ class OptimizeSettings:
         side_python: Interpreter of planners of other packages.
         keep: Folder of kept campaigns: what lies there is not run again.
         spread: Runs campaigns elsewhere; `jobs` processes of this machine when None.
+        sources: Earlier assays by name, for policies that lean on them.
+        infeasible: Share of the table that fails, in one hidden region; 0 for none.
     """
 
     plan: Plan
@@ -47,6 +51,8 @@ class OptimizeSettings:
     side_python: Path | None = None
     keep: Path | None = None
     spread: Spread | None = None
+    sources: tuple[tuple[str, tuple[Measurement, ...]], ...] = ()
+    infeasible: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.jobs < 1:
@@ -112,6 +118,11 @@ def play_table(
     if not settings.honours_change:
         protocol = changed_freely(protocol)
     lookup = lookup_from(protocol, measurements)
+    sources = tuple(source_from(n, lookup.protocol, m) for n, m in settings.sources)
+    refuse_unusable(sources, lookup.sha256)
+    lookup = replace(lookup, sources=sources)
+    if settings.infeasible:
+        lookup = with_hidden_failures(lookup, settings.infeasible)
     plan = settings.plan.within(len(lookup))
     runs = Runs(
         lookup,
@@ -171,6 +182,8 @@ def table_of(played: Played, settings: OptimizeSettings, *, data: str) -> BenchT
             "honours_change": settings.honours_change,
             "protocol": played.protocol.name,
             "n_pool": len(played.yardstick.utilities),
+            "infeasible": settings.infeasible,
+            "sources": ", ".join(name for name, _ in settings.sources),
         },
         versions=versions() | planner_versions(settings),
         rows=tuple(played.rows()),

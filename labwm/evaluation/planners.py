@@ -8,9 +8,13 @@ from pathlib import Path
 from labwm.design.propose import POLICIES, propose, require_policy
 from labwm.design.state import Batch, State
 from labwm.errors import NotFoundError, suggest
+from labwm.evaluation.hidden_failures import choose_blind
 from labwm.evaluation.machine import labwm_sha256, peak_mb
 from labwm.evaluation.side_planner import PLANNERS, planner_version, side_planner
 from labwm.schema import Protocol
+
+BLIND = "failure_blind"
+"""The policy `default` without what failed: to compare with, in back-tests only."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ def require_planner(name: str, protocol: Protocol, *, side_python: Path | None) 
         planner_version(name, side_python)
     elif name in POLICIES:
         require_policy(name, protocol)
+    elif name == BLIND:
+        require_policy("default", protocol)
     else:
-        known = [*POLICIES, *PLANNERS]
+        known = [*POLICIES, *PLANNERS, BLIND]
         raise NotFoundError(
             f"A policy or planner is known by its name; got {name!r}. "
             f"{suggest(name, known)}"
@@ -53,6 +59,8 @@ def planner_of(name: str, *, side_python: Path | None) -> Planner:
     if name in PLANNERS:
         side = side_planner(name, side_python)
         return Planner(side.choose, side.prepare, lambda: side.peak_mb)
+    if name == BLIND:
+        return Planner(choose_blind, _nothing, peak_mb)
     return Planner(partial(_propose, name), _nothing, peak_mb)
 
 

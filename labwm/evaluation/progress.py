@@ -10,6 +10,7 @@
 | experiments_to_threshold | to 99 % of the best; budget + 1 where not reached |
 | threshold_reached | share of campaigns that reached it |
 | first_batch_percentile | of its best among the best of as many random ones |
+| failed_share | of the experiments, where some of the table failed |
 | coverage90, vacuous_share | of what was predicted before it was measured |
 """
 
@@ -57,6 +58,9 @@ def policy_rows(
     first = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, budget + 1)
     yield summarise(name, "experiments_to_threshold", budget, first)
     yield summarise(name, "threshold_reached", budget, (row.any() for row in reached))
+    if yardstick.is_failed.any():
+        failed = [float(yardstick.is_failed[trace.rows].mean()) for trace in traces]
+        yield summarise(name, "failed_share", budget, failed)
     yield from _model_rows(name, traces)
 
 
@@ -101,6 +105,9 @@ def exact_rows(plan: Plan, yardstick: Yardstick) -> Iterator[Row]:
         yield exact(EXACT, "simple_regret", at, yardstick.goal - expected)
         yield exact(EXACT, "topk_recall", at, at / n_rows)
     yield exact(EXACT, "regret_area", places[-1], 1.0)
+    if yardstick.is_failed.any():
+        share = float(yardstick.is_failed.mean())
+        yield exact(EXACT, "failed_share", places[-1], share)
     if yardstick.has_one_objective:
         n_hits = int(np.sum(yardstick.utilities[:, 0] >= yardstick.threshold))
         mean = expected_experiments_to(n_hits, n_rows)

@@ -43,6 +43,7 @@ class Yardstick:
         n_top: How many of them count as all: without ties, 1 % of `N`.
         random: Random's expected progress after 1, 2, … experiments.
         sign: Of a natural unit on the utility's scale, for reports.
+        is_failed: Rows that give nothing, length `N`.
     """
 
     utilities: Floats
@@ -53,6 +54,7 @@ class Yardstick:
     n_top: int
     random: Floats
     sign: float
+    is_failed: NDArray[np.bool_]
 
     @property
     def has_one_objective(self) -> bool:
@@ -84,11 +86,13 @@ def yardstick_of(lookup: Lookup, *, n_max: int) -> Yardstick:
     utilities = np.where(failed[:, None], worst, utilities)
     n_max = min(n_max, len(utilities))
     if utilities.shape[1] == 1:
-        return _of_one(lookup.protocol.objectives[0], utilities, n_max)
-    return _of_several(lookup.protocol.objectives, utilities, n_max)
+        return _of_one(lookup.protocol.objectives[0], utilities, failed, n_max)
+    return _of_several(lookup.protocol.objectives, utilities, failed, n_max)
 
 
-def _of_one(objective: Objective, utilities: Floats, n_max: int) -> Yardstick:
+def _of_one(
+    objective: Objective, utilities: Floats, failed: NDArray[np.bool_], n_max: int
+) -> Yardstick:
     values = utilities[:, 0]
     best = float(values.max())
     n_top = max(1, round(TOP_SHARE * len(values)))
@@ -101,6 +105,7 @@ def _of_one(objective: Objective, utilities: Floats, n_max: int) -> Yardstick:
         n_top=n_top,
         random=expected_best(values, n_max),
         sign=1.0 if objective.goal is Goal.MAXIMISE else -1.0,
+        is_failed=failed,
     )
 
 
@@ -114,7 +119,10 @@ def _near(objective: Objective, values: Floats) -> float:
 
 
 def _of_several(
-    objectives: tuple[Objective, ...], utilities: Floats, n_max: int
+    objectives: tuple[Objective, ...],
+    utilities: Floats,
+    failed: NDArray[np.bool_],
+    n_max: int,
 ) -> Yardstick:
     reference = utilities.min(axis=0)
     for j, objective in enumerate(objectives):
@@ -136,5 +144,13 @@ def _of_several(
         random = drawn / whole
     front = is_on_front(utilities)
     return Yardstick(
-        utilities, reference, 1.0, THRESHOLD, front, int(front.sum()), random, 1.0
+        utilities,
+        reference,
+        1.0,
+        THRESHOLD,
+        front,
+        int(front.sum()),
+        random,
+        1.0,
+        failed,
     )

@@ -317,6 +317,9 @@ class CampaignStatus(Record):
     best: tuple[Best, ...]
     calibration: tuple[CalibrationSoFar, ...]
     batches: tuple[BatchInfo, ...]
+    """The last ones, the first of them first; ask for an earlier one by its name."""
+    n_batches: int = Field(default=0, ge=0)
+    """How many there are in all."""
     model: ModelCard | None
     outlook: Outlook | None = None
     """What was left to gain when the last round was proposed; None without a model."""

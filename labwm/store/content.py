@@ -28,6 +28,7 @@ from labwm.schema.stock import is_empty
 from labwm.store import tables
 from labwm.store.accounts import Entry
 from labwm.store.chain import BLOCK, Author, append_event
+from labwm.store.tallies import CONTROL
 
 Columns = dict[str, Any]
 
@@ -221,7 +222,7 @@ def well_rows(job: Job) -> list[Columns]:
         {
             "submission_key": job.submission_key,
             "well": well.name,
-            "proposal_id": well.proposal_id or f"control:{well.control}",
+            "proposal_id": well.proposal_id or f"{CONTROL}{well.control}",
             "replicate": well.replicate,
         }
         for well in job.wells

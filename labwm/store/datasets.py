@@ -4,6 +4,7 @@ The database itself keeps the wall: a row of a data set holds its observation's 
 by one foreign key and needs that origin among the admitted ones by another.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,14 @@ def admitted(connection: Connection, dataset_id: str) -> frozenset[Origin]:
         dataset_origins.c.dataset_id == dataset_id
     )
     return frozenset(Origin(name) for name in connection.scalars(query))
+
+
+def admitted_by_each(connection: Connection) -> dict[str, frozenset[Origin]]:
+    """Return the origins that each data set admits."""
+    found: defaultdict[str, set[Origin]] = defaultdict(set)
+    for dataset_id, origin in connection.execute(select(dataset_origins)):
+        found[dataset_id].add(Origin(origin))
+    return {name: frozenset(origins) for name, origins in found.items()}
 
 
 def refuse_origins(

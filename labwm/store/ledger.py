@@ -33,6 +33,7 @@ from labwm.store.engine import connect, reading, writing
 from labwm.store.machines import ApprovalState, SubmissionState, WellState
 from labwm.store.migrate import make_ready
 from labwm.store.opening import open_campaign, store_protocol
+from labwm.store.survey import Survey
 from labwm.store.tracing import Tracer
 from labwm.store.verify import verify_campaign
 from labwm.store.views import (
@@ -75,8 +76,6 @@ class Ledger:
         """Close every connection; the next call opens new ones."""
         self.engine.dispose()
 
-    # Writing
-
     def add_protocol(self, protocol: Protocol) -> str:
         """Store a protocol and return its digest; the same again changes nothing.
 
@@ -96,10 +95,7 @@ class Ledger:
         actor: str,
         prepared: tuple[str, Json] | None = None,
     ) -> CampaignView:
-        """Store a campaign, its protocol, its data set and its first events.
-
-        The same again returns what is stored: a start that was cut off can be
-        repeated.
+        """Store a campaign, its protocol, its data set and its first events; once.
 
         Args:
             campaign_id: Its name for ever; also the name of its data set.
@@ -161,8 +157,6 @@ class Ledger:
             now = utc_now(connection)
             yield Writer(connection, Author(campaign_id, actor, None, now))
 
-    # Leases
-
     def acquire_lease(self, campaign_id: str, *, holder: str, ttl_s: float) -> int:
         """Take the lease and return its token; see `leases.acquire_lease`."""
         return leases.acquire_lease(
@@ -187,8 +181,6 @@ class Ledger:
         """Return who moves the campaign now."""
         with self._reading() as connection:
             return leases.read_lease(connection, campaign_id)
-
-    # Reading
 
     def now(self) -> datetime:
         """Return the time by the database's clock, the one that stored times are of."""
@@ -227,9 +219,13 @@ class Ledger:
             return queries.last_event(connection, campaign_id)
 
     def events(
-        self, campaign_id: str, *, kind: str | None = None, after: int = -1
+        self,
+        campaign_id: str,
+        *,
+        kind: str | Collection[str] | None = None,
+        after: int = -1,
     ) -> tuple[EventView, ...]:
-        """Return events numbered above `after`, in order, of one kind or of all."""
+        """Return events numbered above `after`, in order, of some kinds or of all."""
         with self._reading() as connection:
             return queries.campaign_events(
                 connection, campaign_id, kind=kind, after=after
@@ -355,6 +351,12 @@ class Ledger:
             return observations.dataset_sha256(connection, campaign_id)
 
     @contextmanager
+    def survey(self) -> Iterator[Survey]:
+        """Look at how campaigns stand, as one moment saw it."""
+        with self._reading() as connection:
+            yield Survey(connection)
+
+    @contextmanager
     def tracing(self) -> Iterator[Tracer]:
         """Follow what is stored from one thing to the next, as one moment saw it."""
         with self._reading() as connection:
@@ -368,8 +370,6 @@ class Ledger:
         """
         with self._reading() as connection:
             return verify_campaign(connection, campaign_id)
-
-    # Keys
 
     def create_key(
         self, name: str, *, kind: principals.Kind, scopes: Collection[str]

@@ -28,6 +28,7 @@ from labwm.store.tables import (
     retractions,
     wells,
 )
+from labwm.store.tallies import keeping_tally, with_experiments
 
 _NO_VALUE = {Status.MISSING, Status.FAILED, Status.UNREADABLE}
 
@@ -151,25 +152,48 @@ def renew_slots(
     of the lab's is stored and does not count by itself.
     """
     names = sorted(slots)
-    revisions = defaultdict(list)
-    for start in range(0, len(names), BLOCK):
-        block = names[start : start + BLOCK]
-        query = select(observations).where(
-            observations.c.campaign_id == campaign_id, observations.c.slot.in_(block)
-        )
-        for row in connection.execute(query).mappings():
-            revisions[row["slot"]].append(row)
-        connection.execute(
-            delete(observation_slots).where(
-                observation_slots.c.campaign_id == campaign_id,
-                observation_slots.c.slot.in_(block),
-            )
-        )
+    revisions = _revisions(connection, campaign_id, names)
     _refuse_contradictions(revisions)
     retracted = retracted_slots(connection, campaign_id, names)
     current = [
-        dict(latest(rows)) for slot, rows in revisions.items() if slot not in retracted
+        latest(rows) for slot, rows in revisions.items() if slot not in retracted
     ]
+    touched = {row["experiment"] for rows in revisions.values() for row in rows}
+    with keeping_tally(connection, campaign_id, names, touched - {None}):
+        _point(connection, campaign_id, names, current)
+    return current
+
+
+def _revisions(
+    connection: Connection, campaign_id: str, slots: Sequence[str]
+) -> dict[str, list[Columns]]:
+    """Return every observation of some slots, by slot."""
+    found: defaultdict[str, list[Columns]] = defaultdict(list)
+    for start in range(0, len(slots), BLOCK):
+        query = select(observations).where(
+            observations.c.campaign_id == campaign_id,
+            observations.c.slot.in_(slots[start : start + BLOCK]),
+        )
+        rows = connection.execute(query).mappings().all()
+        for row in with_experiments(connection, rows):
+            found[row["slot"]].append(row)
+    return found
+
+
+def _point(
+    connection: Connection,
+    campaign_id: str,
+    slots: Sequence[str],
+    current: Sequence[Columns],
+) -> None:
+    """Point slots at some observations, and those without any nowhere."""
+    for start in range(0, len(slots), BLOCK):
+        connection.execute(
+            delete(observation_slots).where(
+                observation_slots.c.campaign_id == campaign_id,
+                observation_slots.c.slot.in_(slots[start : start + BLOCK]),
+            )
+        )
     if current:
         connection.execute(
             insert(observation_slots),
@@ -178,11 +202,11 @@ def renew_slots(
                     "campaign_id": campaign_id,
                     "slot": row["slot"],
                     "observation_id": row["id"],
+                    "experiment": row["experiment"],
                 }
                 for row in current
             ],
         )
-    return current
 
 
 def retracted_slots(

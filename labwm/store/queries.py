@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from labwm.errors import NotFoundError, suggest
 from labwm.schema import (
@@ -11,12 +11,13 @@ from labwm.schema import (
     CampaignState,
     Measurement,
     ModelCard,
+    Origin,
     Proposal,
     Protocol,
     StoredPrediction,
 )
-from labwm.store.content import Draft, Reservation
-from labwm.store.datasets import admitted
+from labwm.store.chain import BLOCK
+from labwm.store.datasets import admitted, admitted_by_each
 from labwm.store.machine_tables import moves, states
 from labwm.store.machines import (
     APPROVAL,
@@ -57,23 +58,27 @@ def campaign(connection: Connection, campaign_id: str) -> CampaignView:
         raise NotFoundError(
             f"No campaign is called {campaign_id!r}. {suggest(campaign_id, known)}"
         )
-    return _campaign_view(connection, row)
+    return _campaign_view(row, admitted(connection, campaign_id))
 
 
 def all_campaigns(connection: Connection) -> tuple[CampaignView, ...]:
     """Return every campaign, the oldest first."""
     query = _campaigns().order_by(campaigns.c.opened_at, campaigns.c.id)
-    return tuple(_campaign_view(connection, row) for row in connection.execute(query))
+    origins = admitted_by_each(connection)
+    return tuple(
+        _campaign_view(row, origins.get(row.id, frozenset()))
+        for row in connection.execute(query)
+    )
 
 
-def _campaign_view(connection: Connection, row: Row[Any]) -> CampaignView:
+def _campaign_view(row: Row[Any], origins: frozenset[Origin]) -> CampaignView:
     return CampaignView(
         id=row.id,
         spec=CampaignSpec.model_validate_json(row.spec),
         protocol_name=row.protocol_name,
         protocol_version=row.protocol_version,
         protocol_sha256=row.protocol_sha256,
-        origins=admitted(connection, row.id),
+        origins=origins,
         state=CampaignState(row.state),
         detail=parse(row.detail),
         opened_at=row.opened_at,
@@ -97,25 +102,33 @@ def protocol(connection: Connection, name: str, version: int) -> Protocol:
 
 
 def campaign_events(
-    connection: Connection, campaign_id: str, *, kind: str | None, after: int
+    connection: Connection,
+    campaign_id: str,
+    *,
+    kind: str | Collection[str] | None,
+    after: int,
 ) -> tuple[EventView, ...]:
-    """Return events numbered above `after`, in order, of one kind or of all."""
+    """Return events numbered above `after`, in order, of some kinds or of all."""
     query = select(events).where(
         events.c.campaign_id == campaign_id, events.c.seq > after
     )
     if kind is not None:
-        query = query.where(events.c.kind == kind)
-    return tuple(
-        EventView(
-            seq=row.seq,
-            kind=row.kind,
-            body=parse(row.body),
-            at=row.at,
-            actor=row.actor,
-            token=row.token,
-            sha256=row.sha256,
-        )
-        for row in connection.execute(query.order_by(events.c.seq))
+        kinds = [kind] if isinstance(kind, str) else list(kind)
+        query = query.where(events.c.kind.in_(kinds))
+    rows = connection.execute(query.order_by(events.c.seq))
+    return tuple(event_view(row) for row in rows)
+
+
+def event_view(row: Row[Any]) -> EventView:
+    """Return an event from its row."""
+    return EventView(
+        seq=row.seq,
+        kind=row.kind,
+        body=parse(row.body),
+        at=row.at,
+        actor=row.actor,
+        token=row.token,
+        sha256=row.sha256,
     )
 
 
@@ -153,12 +166,15 @@ def named_proposals(
     connection: Connection, campaign_id: str, names: Collection[str]
 ) -> tuple[Proposal, ...]:
     """Return the proposals of these names, by round and rank."""
-    query = select(proposals.c.body).where(
-        proposals.c.campaign_id == campaign_id, proposals.c.id.in_(list(names))
-    )
-    query = query.order_by(proposals.c.round, proposals.c.rank, proposals.c.id)
-    bodies = connection.scalars(query)
-    return tuple(Proposal.model_validate_json(body) for body in bodies)
+    wanted, found = sorted(names), list[Proposal]()
+    for start in range(0, len(wanted), BLOCK):
+        query = select(proposals.c.body).where(
+            proposals.c.campaign_id == campaign_id,
+            proposals.c.id.in_(wanted[start : start + BLOCK]),
+        )
+        bodies = connection.scalars(query)
+        found += [Proposal.model_validate_json(body) for body in bodies]
+    return tuple(sorted(found, key=lambda p: (p.round, p.rank, p.id)))
 
 
 def all_predictions(
@@ -187,7 +203,19 @@ def all_model_cards(
     return tuple((id_, ModelCard.model_validate_json(body)) for id_, body in rows)
 
 
-def _last_moves(content: Any, machine_name: str, subject: str) -> Select[Any]:
+def last_model_card(connection: Connection, campaign_id: str) -> ModelCard | None:
+    """Return the model card that was stored last, if there is one."""
+    query = (
+        select(model_cards.c.body)
+        .where(model_cards.c.campaign_id == campaign_id)
+        .order_by(model_cards.c.event_seq.desc())
+        .limit(1)
+    )
+    body = connection.execute(query).scalar_one_or_none()
+    return None if body is None else ModelCard.model_validate_json(body)
+
+
+def last_moves(content: Table, machine_name: str, subject: str) -> Select[Any]:
     """Select content rows with present state, and who took the last step, when."""
     state, step = states[machine_name], moves[machine_name]
     return (
@@ -205,35 +233,47 @@ def _last_moves(content: Any, machine_name: str, subject: str) -> Select[Any]:
 
 
 def campaign_batches(
-    connection: Connection, campaign_id: str, wanted: Collection[ApprovalState]
+    connection: Connection,
+    campaign_id: str,
+    wanted: Collection[ApprovalState],
+    last: int | None = None,
 ) -> tuple[BatchView, ...]:
-    """Return batches by round, in the states wanted or in any."""
-    query = _last_moves(batches, APPROVAL.name, "batch_id")
+    """Return batches by round, in the states wanted or in any; the last ones or all."""
+    query = last_moves(batches, APPROVAL.name, "batch_id")
     query = query.where(batches.c.campaign_id == campaign_id)
     if wanted:
         query = query.where(states[APPROVAL.name].c.state.in_(list(wanted)))
-    query = query.order_by(batches.c.round, batches.c.event_seq)
-    return tuple(_batch_view(row) for row in connection.execute(query))
+    latest = query.order_by(batches.c.round.desc(), batches.c.event_seq.desc())
+    rows = connection.execute(latest.limit(last)).all()
+    return tuple(batch_view(row) for row in reversed(rows))
+
+
+def n_batches(connection: Connection, campaign_id: str) -> int:
+    """Return how many batches a campaign put up for approval."""
+    query = select(func.count()).select_from(batches)
+    mine = batches.c.campaign_id == campaign_id
+    return connection.execute(query.where(mine)).scalar_one()
 
 
 def batch(connection: Connection, batch_id: str) -> BatchView:
     """Return the batch of one name, of whatever campaign, or raise NotFoundError."""
-    query = _last_moves(batches, APPROVAL.name, "batch_id")
+    query = last_moves(batches, APPROVAL.name, "batch_id")
     row = connection.execute(query.where(batches.c.batch_id == batch_id)).first()
     if row is None:
         raise NotFoundError(
             f"No batch is called {batch_id!r}. List them with `labwm campaign status`."
         )
-    return _batch_view(row)
+    return batch_view(row)
 
 
-def _batch_view(row: Row[Any]) -> BatchView:
-    draft = Draft.model_validate_json(row.body)
+def batch_view(row: Row[Any]) -> BatchView:
+    """Return a batch from its row of `last_moves`."""
     return BatchView(
         id=row.batch_id,
+        campaign_id=row.campaign_id,
         round=row.round,
-        proposer=draft.proposer,
-        job=draft.job,
+        proposer=row.proposer,
+        body=row.body,
         content_sha256=row.content_sha256,
         state=ApprovalState(row.state),
         detail=parse(row.detail),
@@ -243,20 +283,25 @@ def _batch_view(row: Row[Any]) -> BatchView:
 
 
 def campaign_jobs(
-    connection: Connection, campaign_id: str, wanted: Collection[SubmissionState]
+    connection: Connection,
+    campaign_id: str,
+    wanted: Collection[SubmissionState],
+    batch_ids: Collection[str] | None = None,
 ) -> tuple[JobView, ...]:
-    """Return jobs by round, in the states wanted or in any."""
-    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    """Return jobs by round, in the states wanted or in any; of some batches or all."""
+    query = last_moves(jobs, SUBMISSION.name, "submission_key")
     query = query.where(jobs.c.campaign_id == campaign_id)
+    if batch_ids is not None:
+        query = query.where(jobs.c.batch_id.in_(list(batch_ids)))
     if wanted:
         query = query.where(states[SUBMISSION.name].c.state.in_(list(wanted)))
     query = query.order_by(jobs.c.round, jobs.c.event_seq)
-    return tuple(_job_view(row) for row in connection.execute(query))
+    return tuple(job_view(row) for row in connection.execute(query))
 
 
 def job(connection: Connection, submission_key: str) -> JobView:
     """Return the job of one key, of whatever campaign, or raise NotFoundError."""
-    query = _last_moves(jobs, SUBMISSION.name, "submission_key")
+    query = last_moves(jobs, SUBMISSION.name, "submission_key")
     query = query.where(jobs.c.submission_key == submission_key)
     row = connection.execute(query).first()
     if row is None:
@@ -264,14 +309,16 @@ def job(connection: Connection, submission_key: str) -> JobView:
             f"No job has the submission key {submission_key!r}. List them with "
             "`labwm campaign status`."
         )
-    return _job_view(row)
+    return job_view(row)
 
 
-def _job_view(row: Row[Any]) -> JobView:
+def job_view(row: Row[Any]) -> JobView:
+    """Return a job from its row of `last_moves`."""
     return JobView(
-        job=Reservation.model_validate_json(row.body).job,
+        submission_key=row.submission_key,
         batch_id=row.batch_id,
         attempt=row.attempt,
+        body=row.body,
         state=SubmissionState(row.state),
         detail=parse(row.detail),
         moved_at=row.at,

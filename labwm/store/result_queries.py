@@ -1,30 +1,125 @@
 """Reading single results and what counts; in the transaction of the connection."""
 
+import math
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Select,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
 
-from labwm.schema import Conditions, Measurement, sha256_of
+from labwm.schema import Conditions, Measurement, Status, sha256_of
 from labwm.store.queries import last_event
 from labwm.store.tables import jobs, observation_slots, observations
 from labwm.store.views import Revision
+
+_IN_ORDER = (func.coalesce(jobs.c.round, -1), observation_slots.c.slot)
+"""By round and place: an order that arrival cannot change."""
+
+
+def _counting(campaign_id: str, *columns: Any) -> Select[Any]:
+    """Select of the observations that count."""
+    return (
+        select(*columns)
+        .select_from(observation_slots)
+        .join(
+            observations,
+            (observation_slots.c.campaign_id == observations.c.campaign_id)
+            & (observation_slots.c.observation_id == observations.c.id),
+        )
+        .outerjoin(jobs, jobs.c.submission_key == observations.c.job_key)
+        .where(observation_slots.c.campaign_id == campaign_id)
+    )
+
+
+def page(
+    connection: Connection, campaign_id: str, *, offset: int, limit: int
+) -> tuple[int, tuple[Measurement, ...]]:
+    """Return how many measurements count, and some of them in order."""
+    mine = observation_slots.c.campaign_id == campaign_id
+    query = select(func.count()).select_from(observation_slots).where(mine)
+    total = connection.execute(query).scalar_one()
+    # Sorted without their bodies: only those of the page are read.
+    names = (
+        _counting(campaign_id, observations.c.id)
+        .order_by(*_IN_ORDER)
+        .offset(offset)
+        .limit(limit)
+    )
+    ids = list(connection.scalars(names))
+    found = select(observations.c.id, observations.c.body).where(
+        observations.c.campaign_id == campaign_id, observations.c.id.in_(ids)
+    )
+    bodies = {row.id: row.body for row in connection.execute(found)}
+    return total, tuple(Measurement.model_validate_json(bodies[id_]) for id_ in ids)
+
+
+def nearest(
+    connection: Connection, campaign_id: str, readout: str, *, to: float
+) -> tuple[float, Measurement] | None:
+    """Return the plain number of a readout that is nearest to another, with its result.
+
+    Results that count are looked at, but for controls; the first of equals is returned.
+
+    Args:
+        connection: In whose transaction to read.
+        campaign_id: Of the campaign.
+        readout: Its name.
+        to: The number; infinite for the largest or smallest.
+    """
+    readouts = _json_of_body(connection)
+    value = readouts["readouts", readout, "value"].as_float()
+    status = readouts["readouts", readout, "status"].as_string()
+    by: ColumnElement[Any] = func.abs(value - to)
+    if math.isinf(to):
+        by = value.desc() if to > 0 else value.asc()
+    slots = observation_slots.c
+    query = (
+        _counting(campaign_id, value.label("value"), observations.c.body)
+        .where(
+            slots.experiment.is_not(None) | slots.slot.startswith("-/"),
+            status == Status.OK.value,
+            value.is_not(None),
+        )
+        .order_by(by, *_IN_ORDER)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    return row.value, Measurement.model_validate_json(row.body)
+
+
+def _json_of_body(connection: Connection) -> Any:
+    """Return the body as JSON: PostgreSQL needs a cast, SQLite's would spoil it."""
+    if connection.dialect.name == "sqlite":
+        return type_coerce(observations.c.body, JSON)
+    return cast(observations.c.body, JSON)
+
+
+def answered(
+    connection: Connection, campaign_id: str, names: Collection[str]
+) -> frozenset[str]:
+    """Return which of some proposals have a result that counts."""
+    query = select(observation_slots.c.experiment).where(
+        observation_slots.c.campaign_id == campaign_id,
+        observation_slots.c.experiment.in_(list(names)),
+    )
+    return frozenset(connection.scalars(query))
 
 
 def counting(
     connection: Connection, campaign_id: str
 ) -> tuple[int, tuple[tuple[Revision, Measurement], ...]]:
     """Return the last event's number and what counts then, as one moment saw it."""
-    query = (
-        select(observations)
-        .join(
-            observation_slots,
-            (observation_slots.c.campaign_id == observations.c.campaign_id)
-            & (observation_slots.c.observation_id == observations.c.id),
-        )
-        .outerjoin(jobs, jobs.c.submission_key == observations.c.job_key)
-        .where(observations.c.campaign_id == campaign_id)
-        .order_by(func.coalesce(jobs.c.round, -1), observations.c.slot)
-    )
+    query = _counting(campaign_id, observations).order_by(*_IN_ORDER)
     last = last_event(connection, campaign_id)
     return last, tuple(
         (

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, column, inspect, select, table
 from labwm.errors import SchemaRevisionError
 from labwm.store.tables import VERSION_TABLE
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The revision that this program reads and writes."""
 
 RELEASED: Final = "0001"

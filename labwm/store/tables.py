@@ -1,9 +1,9 @@
 """The ledger's tables; those of the state machines stand in `machine_tables`.
 
 Rows are appended and never changed (triggers refuse), but for leases, revoked keys,
-and what is folded from the rest in the same transaction: `observation_slots` and the
-states. Text columns named `body` and `detail` hold canonical JSON, byte for byte what
-was hashed.
+and what is folded from the rest in the same transaction: `observation_slots`,
+`tallies` and the states. Text columns named `body` and `detail` hold canonical JSON,
+byte for byte what was hashed.
 """
 
 from typing import Final
@@ -103,6 +103,7 @@ events = Table(
     _text("sha256"),
     UniqueConstraint("campaign_id", "seq", "sha256"),
     Index(None, "campaign_id", "kind"),
+    Index(None, "kind", "campaign_id", "seq"),
     CheckConstraint(
         "(seq = 0 AND previous_seq IS NULL) OR (seq > 0 AND previous_seq IS NOT NULL"
         " AND previous_seq = seq - 1)",
@@ -268,10 +269,22 @@ observation_slots = Table(
     _key("campaign_id"),
     _key("slot"),
     _text("observation_id"),
+    # The proposal that it answers; none of a control, nor of a result without a job.
+    Column("experiment", String),
     ForeignKeyConstraint(
         ["campaign_id", "observation_id"],
         ["observations.campaign_id", "observations.id"],
     ),
+    Index(None, "campaign_id", "experiment"),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    # Folded from `observation_slots` by the transaction that changes them.
+    Column("campaign_id", ForeignKey("campaigns.id"), primary_key=True),
+    _key("what"),
+    Column("n", Integer, nullable=False),
 )
 
 datasets = Table("datasets", metadata, _key("id"), _text("at"), _text("actor"))

@@ -32,6 +32,7 @@ from labwm.store.tables import (
     observation_slots,
     wells,
 )
+from labwm.store.tallies import count_all, read_tally, with_experiments
 from labwm.store.verify_beside import fault_beside
 from labwm.store.views import CampaignView, Verified
 
@@ -234,7 +235,17 @@ def _stored_states(
     }
 
 
-_DECIDE = ("slot", "revision", "measured_at", "id", "raw_sha256", "body")
+_DECIDE = (
+    "slot",
+    "revision",
+    "measured_at",
+    "id",
+    "raw_sha256",
+    "body",
+    "job_key",
+    "well",
+    "proposal_id",
+)
 
 
 def _verify_accounts(connection: Connection, campaign_id: str) -> None:
@@ -253,14 +264,18 @@ def _verify_slots(connection: Connection, campaign_id: str) -> int:
         .order_by(table.c.slot)
     ).mappings()
     retracted = retracted_slots(connection, campaign_id)
+    found = with_experiments(connection, rows)
     folded = {
-        slot: latest(group)["id"]
-        for slot, group in groupby(rows, key=lambda row: row["slot"])
+        slot: (last["id"], last["experiment"])
+        for slot, group in groupby(found, key=lambda row: row["slot"])
         if slot not in retracted
+        for last in [latest(group)]
     }
     stored: Iterable[Any] = connection.execute(
         select(observation_slots).where(observation_slots.c.campaign_id == campaign_id)
     )
-    if folded != {row.slot: row.observation_id for row in stored}:
+    if folded != {row.slot: (row.observation_id, row.experiment) for row in stored}:
         raise _refuse(campaign_id, "table 'observation_slots'")
+    if count_all(connection, campaign_id) != read_tally(connection, campaign_id):
+        raise _refuse(campaign_id, "table 'tallies'")
     return len(folded)

@@ -1,10 +1,13 @@
 """What the ledger answers: frozen views of stored records and where they stand."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from labwm.schema import CampaignSpec, CampaignState, Job, Origin
 from labwm.store.chain import Json
+from labwm.store.content import Draft, Reservation
 from labwm.store.machines import ApprovalState, SubmissionState
 
 
@@ -45,10 +48,11 @@ class BatchView:
     """A batch put up for approval."""
 
     id: str
+    campaign_id: str
     round: int
     proposer: str
-    job: Job
-    """Exactly what would be sent."""
+    body: str = field(repr=False)
+    """Its record, read when first asked for."""
     content_sha256: str
     """What the approval binds to."""
     state: ApprovalState
@@ -57,24 +61,58 @@ class BatchView:
     """Who took its last step: where approved, the approver."""
     moved_at: str
 
+    @cached_property
+    def job(self) -> Job:
+        """Exactly what would be sent."""
+        return Draft.model_validate_json(self.body).job
+
 
 @dataclass(frozen=True)
 class JobView:
     """A job and how its submission stands."""
 
-    job: Job
+    submission_key: str
     batch_id: str
     attempt: int
+    body: str = field(repr=False)
+    """Its record, read when first asked for."""
     state: SubmissionState
     detail: Json
     """Merged from all its steps."""
     moved_at: str
+
+    @cached_property
+    def job(self) -> Job:
+        """Exactly what was sent, or is to be."""
+        return Reservation.model_validate_json(self.body).job
 
     @property
     def external_id(self) -> str | None:
         """The lab's own name of the job, once it acknowledged."""
         value = self.detail.get("external_id")
         return None if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How a campaign stands, in numbers that do not grow with what it measured."""
+
+    id: str
+    state: CampaignState
+    head_at: str
+    """When its last event was written."""
+    has_jobs: bool
+    """Was anything of it ever meant for a lab?"""
+    tally: Mapping[str, int]
+    """What became of its experiments; see `labwm.store.tallies`."""
+    last: Mapping[str, EventView]
+    """The last event of each kind that was asked for."""
+    batch: BatchView | None
+    """The last batch."""
+    job: JobView | None
+    """The last job of that batch."""
+    since: tuple[EventView, ...]
+    """Events of the kinds asked for that came after that batch."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from labwm.errors import IllegalTransitionError, InvalidInputError
 from labwm.schema import Origin, Status
 from labwm.space.questions import Observations
 from labwm.virtual_lab.campaign_task import CampaignTask, Episode
+from labwm.virtual_lab.knowledge import Knowledge
 from labwm.virtual_lab.outcomes import VirtualOutcomes
 from labwm.virtual_lab.worlds import make_world
 from labwm.world_model.reward import Reward
@@ -26,6 +27,7 @@ Info = dict[str, Any]
 
 REACH: Final = 100.0
 """Standard deviations of the pool at which observations are cut."""
+_ONLY: Final = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         budget_left: Share of the experiments still allowed, `1`.
         step: Experiments done, `1`.
 
-    Reward: utility gain minus cost; `info["reward_terms"]` adds up to it. An episode
+    Reward: utility gain minus cost, and where the task weighs information the
+    difference of what is known of the pool; `info["reward_terms"]` has every term, and
+    they add up to it. An episode
     is terminated when its value reaches the task's goal, truncated when the budget is
     spent, and `info["truncation_reason"]` says so.
     """
@@ -73,6 +77,7 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         self._belief_sd = np.clip(task.belief.sd / task.scale, 0.0, REACH)
         self._episode: Episode | None = None
         self._outcomes: VirtualOutcomes | None = None
+        self._knowledge = Knowledge(task, 1)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -111,12 +116,15 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
         before, row = self._going_on(), self._row(action)
         result = self._measure(row, before.actions.count(row))
         values = np.concatenate([before.values, result.values])
-        reward = self.task.reward.reward(
-            before.values, values, cost_share=float(self.task.cost_shares[row])
-        )
         goal = self.task.goal
         is_won = goal is not None and self.task.reward.value(values) >= goal
         is_spent = len(values) >= self.task.budget
+        reward = self.task.reward.reward(
+            before.values,
+            values,
+            cost_share=float(self.task.cost_shares[row]),
+            information=self._learn(row, result.values, is_won or is_spent),
+        )
         after = before.followed_by(row, result.values, has_ended=is_won or is_spent)
         self._episode = after
         info = self._info(after) | self._told(row, result, reward)
@@ -149,6 +157,16 @@ class CampaignEnv(gymnasium.Env[Observation, np.int64]):
             world, task.protocol, task.failure_rate, episode.seed
         )
         self._episode = episode
+        self._knowledge.forget(_ONLY)
+        for row, value in zip(episode.actions, episode.values, strict=True):
+            self._knowledge.learn(_ONLY, np.array([row]), value[None])
+
+    def _learn(self, row: int, values: Floats, has_ended: bool) -> float:
+        """Take in an experiment and return what learning from it earns."""
+        before = self._knowledge.known()
+        self._knowledge.learn(_ONLY, np.array([row]), values)
+        after = self._knowledge.known()
+        return float(self.task.reward.shaping(before, after, has_ended=has_ended)[0])
 
     def _going_on(self) -> Episode:
         if self._episode is None or self._episode.has_ended:

@@ -37,6 +37,9 @@ class CampaignTask:
         goal: Value of the results, in units of the reward, at which an episode is won;
             without it none ends before the budget.
         cost_weight: Reward that the whole budget costs.
+        information_weight: Potential of knowing the whole pool, which rewards are
+            shaped by; 0 leaves it out.
+        discount: Of a reward one step later, which that potential is shaped for.
         table: Measured rows that the world `lookup` plays.
 
     Raises:
@@ -51,6 +54,8 @@ class CampaignTask:
     failure_rate: float = 0.0
     goal: float | None = None
     cost_weight: float = 0.1
+    information_weight: float = 0.0
+    discount: float = 1.0
     table: Observations | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +87,13 @@ class CampaignTask:
     def reward(self) -> RewardSpec:
         """How rewards are made, in the scale of what is expected."""
         expected = self.belief.mean
-        return reward_spec(self.protocol, expected, cost_weight=self.cost_weight)
+        return reward_spec(
+            self.protocol,
+            expected,
+            cost_weight=self.cost_weight,
+            information_weight=self.information_weight,
+            discount=self.discount,
+        )
 
     @cached_property
     def prices(self) -> Floats:

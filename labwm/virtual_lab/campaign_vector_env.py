@@ -16,7 +16,9 @@ from labwm.errors import IllegalTransitionError, InvalidInputError
 from labwm.schema import Origin, Status
 from labwm.virtual_lab.campaign_env import REACH, observation_space
 from labwm.virtual_lab.campaign_task import CampaignTask
+from labwm.virtual_lab.knowledge import Knowledge
 from labwm.virtual_lab.parallel_worlds import ParallelWorlds
+from labwm.world_model.reward import TERMS
 
 Arrays = dict[str, NDArray[Any]]
 Bools = NDArray[np.bool_]
@@ -76,6 +78,7 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
         self._values = np.full((num_envs, b, m), np.nan)
         self._times = np.zeros((num_envs, n), dtype=np.int64)
         self._worth = np.zeros(num_envs)
+        self._knowledge = Knowledge(task, num_envs)
         self._ended = np.ones(num_envs, dtype=bool)
 
     def reset(
@@ -120,6 +123,7 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
         if len(renewed):
             self._begin(renewed)
         going = np.setdiff1d(np.arange(self.num_envs), renewed)
+        known = self._knowledge.known()
         reward, told = self._measure(going, rows[going])
         is_won = np.zeros(self.num_envs, dtype=bool)
         if self.task.goal is not None:
@@ -127,6 +131,12 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
         is_spent = np.zeros(self.num_envs, dtype=bool)
         is_spent[going] = (self._n[going] >= self.task.budget) & ~is_won[going]
         self._ended[going] = (is_won | is_spent)[going]
+        learnt = self.task.reward.shaping(
+            known, self._knowledge.known(), has_ended=is_won | is_spent
+        )
+        learnt[renewed] = 0.0
+        told["reward_terms"]["information"] = learnt
+        reward += learnt
         info = self._info(np.ones(self.num_envs, dtype=bool)) | told
         info["truncation_reason"][is_spent] = "budget"
         if self._mode is AutoresetMode.SAME_STEP and self._ended.any():
@@ -136,6 +146,21 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
     def action_masks(self) -> Bools:
         """Return which candidates were not measured yet, `e x N`."""
         return self._times == 0
+
+    def truths(self) -> NDArray[np.float64]:
+        """Return what each candidate gives in each world without noise, `e x N x m`.
+
+        For whoever judges an agent: no observation and no information holds it.
+
+        Raises:
+            IllegalTransitionError: If no episode was begun.
+        """
+        if self._worlds is None:
+            raise IllegalTransitionError(
+                "Truths are those of worlds that are played; got none. Call reset "
+                "first."
+            )
+        return self._worlds.truths()
 
     def _options(self, options: dict[str, Any]) -> tuple[Ints, str]:
         if unknown := sorted(set(options) - {"world", "reset_mask"}):
@@ -208,6 +233,7 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
         self._n[chosen], self._action[chosen] = 0, -1
         self._values[chosen], self._times[chosen] = np.nan, 0
         self._worth[chosen], self._ended[chosen] = 0.0, False
+        self._knowledge.forget(chosen)
 
     def _measure(self, going: Ints, rows: Ints) -> tuple[NDArray[np.float64], Arrays]:
         assert self._worlds is not None  # _renewed saw to it
@@ -225,7 +251,9 @@ class CampaignVectorEnv(VectorEnv[Arrays, Ints, NDArray[Any]]):
         failed = np.all(statuses == Status.FAILED, axis=1)
         duration = np.full(len(rows), task.protocol.costs.per_experiment.duration)
         told = (task.prices[rows], duration, failed, task.support[rows])
-        terms = {"utility_gain": gain, "cost": -cost}
+        self._knowledge.learn(going, rows, values)
+        # What learning earns is told once it is known which episodes ended.
+        terms = dict(zip(TERMS, (gain, -cost, np.zeros(len(rows))), strict=True))
         info = self._told(going, dict(zip(_TOLD, told, strict=True)))
         names = task.protocol.readout_names
         words = np.array([str(s) for s in statuses.ravel()], dtype=object)

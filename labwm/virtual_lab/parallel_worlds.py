@@ -53,6 +53,17 @@ class ParallelWorlds:
             for episode, seed in zip(episodes, seeds, strict=True):
                 self._worlds[episode] = make_world(self.kind, self.task, seed)
 
+    def truths(self) -> Floats:
+        """Return what each candidate gives in each world without noise, `e x N x m`."""
+        if not len(self._latent):
+            return np.stack([world.truth(self.task.pool) for world in self._worlds])
+        assert self.task.joint is not None  # or there would be no array
+        e, n, m = self._latent.shape
+        flat = self._latent.reshape(e * n, m)
+        return self.task.joint.calibrated(flat, np.tile(np.arange(n), e)).reshape(
+            e, n, m
+        )
+
     def measure(
         self, episodes: Ints, rows: Ints, replicate: Ints
     ) -> tuple[Floats, NDArray[np.object_]]:

@@ -131,16 +131,13 @@ class MoleculeEncoder:
 
     name: str
     embedding: KernelPca
+    is_tied: bool = False
+    """Do all components share one lengthscale? Each has its own otherwise."""
 
     @property
     def width(self) -> int:
         """One per component."""
         return self.embedding.width
-
-    @property
-    def is_tied(self) -> bool:
-        """Each component has its own lengthscale."""
-        return False
 
     def columns(self, questions: Questions) -> Floats:
         """Return `q x w` columns."""

@@ -53,15 +53,14 @@ class CountTable:
         Arguments as in `common_with`.
         """
         last = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
-        last[:-1] = tokens.diff() != 1
+        torch.ne(tokens[1:] - tokens[:-1], 1, out=last[:-1])
         last[offsets[1:] - 1] = True
-        asked = tokens[last] + LEVELS
-        place = self._place[asked.clamp_max(len(self._place) - 1)]
-        kept = place >= 0
-        known = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        known[last] = kept
-        ends = torch.cat([known.new_zeros(1, dtype=torch.int64), known.cumsum(0)])
-        return place[kept], ends[offsets[:-1]].int()
+        top = torch.nonzero(last)[:, 0]
+        asked = (tokens[top] + LEVELS).clamp_max_(len(self._place) - 1)
+        place = self._place[asked]
+        kept = torch.nonzero(place >= 0)[:, 0]
+        starts = torch.searchsorted(top[kept], offsets[:-1])
+        return place[kept], starts.int()
 
     @cached_property
     def _place(self) -> Tensor:

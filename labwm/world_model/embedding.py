@@ -1,4 +1,4 @@
-"""A few columns that tell molecules apart: kernel PCA, and standardised descriptors.
+"""Columns that tell molecules apart: kernel PCA, similarity, standardised descriptors.
 
 Shapes: `l` landmarks, `u` molecules, `c` components, `p` descriptors.
 
@@ -6,7 +6,7 @@ Both are fitted on landmarks, the molecules that may be asked about, never on re
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -88,7 +88,7 @@ class KernelPca:
         return len(self.low)
 
     def columns(self, smiles: Sequence[str]) -> Floats:
-        """Return `u x c` components; landmarks lie in [0, 1]."""
+        """Return `u x c` components on the scale of `low` and `span`."""
         counts = [counts_of(smiles, kind) for kind in KINDS]
         k = _mean_similarity(counts, self.landmarks)
         centred = k - k.mean(1, keepdims=True) - self.row_mean + self.total_mean
@@ -105,6 +105,22 @@ def fit_kernel_pca(landmarks: Sequence[str], n_components: int) -> KernelPca:
     projection = vectors / np.sqrt(values)
     low, span = _range(centred @ projection)
     return KernelPca(counts, row_mean, total, projection, low, span)
+
+
+def fit_similarity(landmarks: Sequence[str], most: int) -> KernelPca:
+    """Find columns whose distances are the landmarks' dissimilarities, 1 on average.
+
+    Two molecules of similarity `k` lie the square root of `2 - 2 k` apart before they
+    are scaled: where `most` components do, no direction counts for more than that.
+    """
+    found = fit_kernel_pca(landmarks, most)
+    columns = found.columns(landmarks) * found.span
+    pairs = max(len(columns) * (len(columns) - 1) / 2.0, 1.0)
+    centred = columns - columns.mean(0)
+    # Squared distances of all pairs sum to n times those to the mean.
+    mean_squared = len(columns) * float(np.sum(centred**2)) / pairs
+    span = np.full_like(found.span, np.sqrt(mean_squared) or 1.0)
+    return replace(found, low=np.zeros_like(found.low), span=span)
 
 
 def _mean_similarity(a: Sequence[Counts], b: Sequence[Counts]) -> Floats:

@@ -36,17 +36,22 @@ from labwm.world_model.columns import (
 from labwm.world_model.embedding import (
     Standardiser,
     fit_kernel_pca,
+    fit_similarity,
     fit_standardiser,
 )
 from labwm.world_model.inputs import Inputs
 from labwm.world_model.molecules import counts_of, descriptors_of, distinct
 
 MoleculeFeatures = Literal[
-    "kernel-pca", "kernel-pca-names", "names", "library", "quick-library"
+    "kernel-pca", "kernel-pca-names", "names", "similarity", "library", "quick-library"
 ]
 
 N_COMPONENTS = 5
 """Components per role; 3 and 8 found optima later on two reaction grids."""
+FEW_OF_A_ROLE = 16
+"""So many molecules are told apart by a few components, more by their similarity."""
+MOST_COMPONENTS = 60
+"""Of a role that is compared by similarity as a whole."""
 MAX_LANDMARKS = 400
 LIBRARY_KINDS: tuple[Kind, ...] = ("ecfp4", "atom_pair", "torsion")
 
@@ -192,6 +197,9 @@ def _molecule_encoders(
     if len(levels) > MAX_LANDMARKS:
         chosen = np.random.default_rng(0).permutation(len(levels))[:MAX_LANDMARKS]
         landmarks = tuple(levels[i] for i in sorted(chosen))
+    if features == "similarity" and len(levels) > FEW_OF_A_ROLE:
+        embedding = fit_similarity(landmarks, MOST_COMPONENTS)
+        return [MoleculeEncoder(parameter.name, embedding, is_tied=True)]
     embedding = fit_kernel_pca(landmarks, N_COMPONENTS)
     encoders: list[ColumnEncoder] = [MoleculeEncoder(parameter.name, embedding)]
     if features == "kernel-pca-names" and len(levels) <= MAX_LANDMARKS:

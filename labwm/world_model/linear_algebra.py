@@ -14,6 +14,8 @@ from labwm.errors import InvalidInputError
 JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-4)
 SMALL = 500
 """Below this many rows, starting a second thread costs more than it saves."""
+WHOLE = 256
+"""Triangles up to this size are inverted as a whole; larger ones by products."""
 
 
 def cholesky(matrix: Tensor) -> Tensor:
@@ -35,6 +37,21 @@ def cholesky(matrix: Tensor) -> Tensor:
         f"stays singular with {JITTERS[-1]} of its diagonal added. Check the data for "
         "values that are not finite."
     )
+
+
+def inverse_of_factor(factor: Tensor) -> Tensor:
+    """Return the inverse of a lower Cholesky factor, `n x n`, by halves."""
+    n = len(factor)
+    if n <= WHOLE:
+        eye = torch.eye(n, dtype=factor.dtype)
+        return torch.linalg.solve_triangular(factor, eye, upper=False)
+    first, last = slice(0, n // 2), slice(n // 2, n)
+    inverse = torch.zeros_like(factor)
+    inverse[first, first] = inverse_of_factor(factor[first, first])
+    inverse[last, last] = inverse_of_factor(factor[last, last])
+    corner = factor[last, first] @ inverse[first, first]
+    torch.mm(inverse[last, last], corner.neg_(), out=inverse[last, first])
+    return inverse
 
 
 @contextmanager

@@ -8,6 +8,7 @@ draws.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,6 +99,10 @@ def prices(costs: Costs, rows: Sequence[Conditions]) -> Floats:
     return costs.per_experiment.amount + np.array(levels, dtype=float)
 
 
+TERMS: Final = ("utility_gain", "cost", "information")
+"""Every term of a reward, in the order in which they are told."""
+
+
 @dataclass(frozen=True)
 class Reward:
     """What one experiment was worth, term by term.
@@ -105,19 +110,22 @@ class Reward:
     Attributes:
         utility_gain: Growth of the dominated volume, in units of `RewardSpec.scale`.
         cost: Price as a share of the whole budget's, times `RewardSpec.cost_weight`.
+        information: Difference of the potential of knowledge; see `RewardSpec.shaping`.
     """
 
     utility_gain: float
     cost: float
+    information: float = 0.0
 
     @property
     def total(self) -> float:
-        """Gain minus cost."""
-        return self.utility_gain - self.cost
+        """Gain minus cost, with the potential's difference."""
+        return self.utility_gain - self.cost + self.information
 
     def terms(self) -> dict[str, float]:
         """Return every term by its name; they add up to `total`."""
-        return {"utility_gain": self.utility_gain, "cost": -self.cost}
+        values = (self.utility_gain, -self.cost, self.information)
+        return dict(zip(TERMS, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -132,12 +140,16 @@ class RewardSpec:
         reference: Worst utilities still of interest, `k`.
         scale: Utilities that count as one, `k`.
         cost_weight: Reward that the whole budget costs.
+        information_weight: Potential of knowing the whole pool; 0 leaves it out.
+        discount: Of a reward one step later, which the potential is shaped for.
     """
 
     protocol: Protocol
     reference: tuple[float, ...]
     scale: tuple[float, ...]
     cost_weight: float = 0.1
+    information_weight: float = 0.0
+    discount: float = 1.0
 
     def value(self, values: ArrayLike) -> float:
         """Return the volume that rows of readouts dominate, `n x m`, in scales.
@@ -155,8 +167,37 @@ class RewardSpec:
         reached = np.where(counts, worth, np.nan) / scale
         return hypervolumes(reached, np.asarray(self.reference) / scale)
 
+    def shaping(
+        self, before: ArrayLike, after: ArrayLike, *, has_ended: ArrayLike
+    ) -> Floats:
+        """Return what learning earns in steps, any shape: a potential's difference.
+
+        `F = discount * potential(after) - potential(before)`, where the potential is
+        the share of the pool's variance removed, times its weight, and 0 once an
+        episode has ended. Over any closed loop, and over any whole episode, the
+        discounted sum is the same whatever is done: information hurries an agent's
+        learning, and no order of experiments farms it.
+
+        Args:
+            before: Share known before the step, in [0, 1].
+            after: Share known by its end.
+            has_ended: Does the episode end with the step?
+
+        Reference:
+            Ng, Harada & Russell, Policy invariance under reward transformations, ICML
+            1999.
+        """
+        left = np.where(has_ended, 0.0, np.asarray(after, float))
+        gain = self.discount * left - np.asarray(before, float)
+        return self.information_weight * gain
+
     def reward(
-        self, before: ArrayLike, after: ArrayLike, *, cost_share: float
+        self,
+        before: ArrayLike,
+        after: ArrayLike,
+        *,
+        cost_share: float,
+        information: float = 0.0,
     ) -> Reward:
         """Return the reward of the step from some rows of readouts to more of them.
 
@@ -164,13 +205,19 @@ class RewardSpec:
             before: Readouts measured before the step, `n x m`.
             after: Readouts measured by its end, those before included.
             cost_share: Price of the step as a share of the budget's.
+            information: What `shaping` gives for it.
         """
         gain = self.value(after) - self.value(before)
-        return Reward(gain, self.cost_weight * cost_share)
+        return Reward(gain, self.cost_weight * cost_share, information)
 
 
 def reward_spec(
-    protocol: Protocol, expected: ArrayLike, *, cost_weight: float = 0.1
+    protocol: Protocol,
+    expected: ArrayLike,
+    *,
+    cost_weight: float = 0.1,
+    information_weight: float = 0.0,
+    discount: float = 1.0,
 ) -> RewardSpec:
     """Return the default reward, scaled by what a model expects of a pool.
 
@@ -181,7 +228,18 @@ def reward_spec(
         protocol: Says what is wanted.
         expected: Expected readouts of the pool, `n x m`.
         cost_weight: Reward that the whole budget costs.
+        information_weight: Potential of knowing the whole pool.
+        discount: Of a reward one step later.
+
+    Raises:
+        InvalidInputError: If a weight is negative, or the discount outside (0, 1].
     """
+    if min(cost_weight, information_weight) < 0 or not 0 < discount <= 1:
+        raise InvalidInputError(
+            "Weights of a reward are 0 or more and its discount is in (0, 1]; got "
+            f"cost_weight={cost_weight:g}, information_weight={information_weight:g}, "
+            f"discount={discount:g}. Change what is outside."
+        )
     worth = utilities(protocol, expected)
     spread = worth.std(axis=0)
     references = [reference_utility(objective) for objective in protocol.objectives]
@@ -193,6 +251,8 @@ def reward_spec(
         ),
         scale=tuple(float(s) for s in np.where(spread > 0, spread, 1.0)),
         cost_weight=cost_weight,
+        information_weight=information_weight,
+        discount=discount,
     )
 
 

@@ -20,7 +20,11 @@ from labwm.space.questions import Questions
 from labwm.world_model.encoding import Encoder
 from labwm.world_model.inputs import Inputs, join
 from labwm.world_model.kernel import Kernel
-from labwm.world_model.linear_algebra import cholesky, threads_for
+from labwm.world_model.linear_algebra import (
+    cholesky,
+    inverse_of_factor,
+    threads_for,
+)
 
 if TYPE_CHECKING:
     from labwm.world_model.stream import PosteriorStream
@@ -97,6 +101,12 @@ class Surrogate:
     def weights(self) -> Tensor:
         """`(K + noise)^-1 targets`, length `n`."""
         return torch.cholesky_solve(self.targets[:, None], self.factor)[:, 0]
+
+    @cached_property
+    def precision(self) -> Tensor:
+        """Diagonal of `(K + noise)^-1`, length `n`."""
+        with threads_for(len(self.targets)):
+            return inverse_of_factor(self.factor).square_().sum(0)
 
     @cached_property
     def stream(self) -> "PosteriorStream":

@@ -142,7 +142,7 @@ def _show(one: "TableFidelity") -> None:
     )
     without = {r.metric: r for r in one.rows if r.at == "without_trivial"}
     by_metric = {r.metric: r for r in one.rows if r.at is None}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in _SCORES:
         figure = report.figure(name)
         assert figure is not None  # every report has them

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labwm.data.families import Family
     from labwm.evaluation.optimize import Played
     from labwm.evaluation.table import BenchTable, Row
-    from labwm.schema import Protocol
+    from labwm.schema import Measurement, Protocol
 
 Tables = Annotated[
     list[str],
@@ -29,6 +29,14 @@ Tables = Annotated[
         name="--data",
         negative=(),
         help="Catalogue name or table; repeatable, then also scored together.",
+    ),
+]
+Sources = Annotated[
+    list[str],
+    Parameter(
+        name="--source",
+        negative=(),
+        help="Earlier assay of the same columns that policies lean on; repeatable.",
     ),
 ]
 _MOST_COLUMNS = 6
@@ -49,6 +57,8 @@ def optimize(  # noqa: PLR0913 one argument per flag
     jobs: int = 1,
     planner_python: Path | None = None,
     keep: Path | None = None,
+    source: Sources = [],  # noqa: B006 cyclopts reads it
+    infeasible: float = 0.0,
     plots: Path | None = None,
     json: Json = None,
 ) -> None:
@@ -66,6 +76,8 @@ def optimize(  # noqa: PLR0913 one argument per flag
     jobs: Processes.
     planner_python: Interpreter that has BayBE, for --policy baybe.
     keep: Folder that keeps campaigns: those in it are not run again.
+    infeasible: Share of each table that fails, in one region that nobody is told of;
+        --policy failure_blind is the default policy that does not learn of failures.
     plots: Folder for plots.
     """
     refuse_unwritable(json)
@@ -90,6 +102,8 @@ def optimize(  # noqa: PLR0913 one argument per flag
         jobs=jobs,
         side_python=planner_python,
         keep=keep,
+        sources=_sources(source, rules, family, tables),
+        infeasible=infeasible,
     )
     if family is None and len(tables.tables) == 1:
         with progress_bar() as shown:
@@ -118,6 +132,19 @@ def optimize(  # noqa: PLR0913 one argument per flag
         _show(found, rules)
     else:
         _show_family(found)
+
+
+def _sources(
+    named: list[str], rules: "Protocol", family: str | None, tables: "Family"
+) -> "tuple[tuple[str, tuple[Measurement, ...]], ...]":
+    if named and (family is not None or len(tables.tables) > 1):
+        raise InvalidInputError(
+            "Sources are of one table; got --source with several tables. Run one "
+            "--data at a time."
+        )
+    from labwm.data.assay import read_assay
+
+    return tuple((name, read_assay(name, rules).measurements) for name in named)
 
 
 def _family(
@@ -214,10 +241,11 @@ def _show(found: "BenchTable", protocol: "Protocol") -> None:
         ],
     )
     singles = [row for row in found.rows if row.metric in _SINGLES]
+    shown_singles = [s for s in _SINGLES if any(row.metric == s for row in singles)]
     table(
-        *("policy", *_SINGLES),
+        *("policy", *shown_singles),
         rows=[
-            (name, *(cell(_of(singles, name, metric)) for metric in _SINGLES))
+            (name, *(cell(_of(singles, name, metric)) for metric in shown_singles))
             for name in names
         ],
     )
@@ -228,6 +256,7 @@ _SINGLES = (
     "experiments_to_threshold",
     "regret_area",
     "first_batch_percentile",
+    "failed_share",
     "coverage90",
     "seconds_per_recommendation",
 )

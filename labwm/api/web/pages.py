@@ -23,12 +23,10 @@ from labwm.api.web.sign_in import (
     to_sign_in,
     visitor,
 )
-from labwm.errors import NotFoundError, UnauthenticatedError, suggest
+from labwm.errors import NotFoundError, UnauthenticatedError
 from labwm.schema import (
     ApprovalRequest,
-    BatchInfo,
     BudgetRequest,
-    CampaignStatus,
     Problem,
     Record,
     Scope,
@@ -162,7 +160,7 @@ def batch_page(campaign_id: CampaignId, batch_id: str, here: Signed) -> Response
         "batch.html",
         here,
         status=status,
-        batch=_batch(status, batch_id),
+        batch=campaign.batch(campaign_id, batch_id),
         protocol=campaign.protocol_of(campaign_id),
         may_decide=here.principal.may(Scope.APPROVE),
     )
@@ -248,16 +246,6 @@ def _page(name: str, here: Visitor | None, **content: Any) -> Response:
     text = _templates.get_template(name).render(here=here, **content)
     headers = {**_HEADERS, "Content-Security-Policy": _POLICY}
     return HTMLResponse(text, headers=headers)
-
-
-def _batch(status: CampaignStatus, batch_id: str) -> BatchInfo:
-    for batch in status.batches:
-        if batch.batch_id == batch_id:
-            return batch
-    known = [batch.batch_id for batch in status.batches]
-    raise NotFoundError(
-        f"A batch belongs to its campaign; got {batch_id!r}. {suggest(batch_id, known)}"
-    )
 
 
 def _report_folder(campaign_id: str) -> Path:

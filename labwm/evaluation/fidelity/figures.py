@@ -13,6 +13,7 @@ from labwm.evaluation.bootstrap import LEVEL
 from labwm.evaluation.fidelity.agreement import METRICS, n_apart, value_bias
 from labwm.evaluation.fidelity.panel import TRIVIAL
 from labwm.evaluation.prediction_powered import prediction_powered, real_only
+from labwm.schema.fidelity import CORRELATIONS
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +22,12 @@ N_SPLITS = 200
 N_SUBSETS = 40
 N_MEASURED = 20
 """Real campaigns that stand for a small budget, in prediction-powered estimates."""
+
+_EXTENT = {
+    **dict.fromkeys(METRICS, (0.0, 1.0)),
+    **dict.fromkeys(CORRELATIONS, (-1.0, 1.0)),
+}
+"""Least and most that a figure can be; the value bias can be anything."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,21 @@ def agreement(returns: Returns) -> dict[str, Figure]:
     """Return every measure of agreement, the mean over logs, and the value bias.
 
     Intervals resample the seeds of each log, the same in both labs and for every
-    policy: they say how sure a figure is for these logs, not for others.
+    policy: they say how sure a figure is for these logs, not for others. Resampling
+    adds the seeds' noise once more, which lowers every correlation; so the spread of
+    the resamples is put around the figure itself, within what a figure can be.
     """
     measures = {**METRICS, "value_bias": value_bias}
     virtual, real = _resampled(returns)
     found: dict[str, Figure] = {}
     for name, measure in measures.items():
-        value = measure(returns.virtual.mean(axis=1), returns.real.mean(axis=1))
+        means = returns.virtual.mean(axis=1), returns.real.mean(axis=1)
+        value = float(measure(*means).mean())
         drawn = measure(virtual, real).mean(axis=0)
-        found[name] = Figure(float(value.mean()), *_interval(drawn, returns))
+        spread = _spread(drawn, returns)
+        least, most = _EXTENT.get(name, (-np.inf, np.inf))
+        low, high = (np.clip(value + side, least, most) for side in spread)
+        found[name] = Figure(value, float(low), float(high))
     return found
 
 
@@ -97,21 +110,19 @@ def noise_floor(returns: Returns) -> dict[str, float]:
         halves[0, i] = returns.real[:, order[:half]].mean(axis=1)
         halves[1, i] = returns.real[:, order[half : 2 * half]].mean(axis=1)
     return {
-        name: float(np.nanmean(_defined(measure(halves[0], halves[1]))))
+        name: _mean_of_defined(measure(halves[0], halves[1]))
         for name, measure in METRICS.items()
     }
 
 
 def policies_apart(returns: Returns) -> int:
-    """Return how many policies differ in the real lab, on the log with fewest."""
-    counts = []
-    for real in returns.real:
-        if len(real) < 2:
-            return 1
-        difference = real[:, :, None] - real[:, None, :]
-        errors = difference.std(axis=0, ddof=1) / np.sqrt(len(real))
-        counts.append(n_apart(real.mean(axis=0), errors))
-    return min(counts)
+    """Return how many policies differ in the real lab, over all logs and seeds."""
+    real = returns.real.reshape(-1, returns.real.shape[-1])
+    if len(real) < 2:
+        return 1
+    difference = real[:, :, None] - real[:, None, :]
+    errors = difference.std(axis=0, ddof=1) / np.sqrt(len(real))
+    return n_apart(real.mean(axis=0), errors)
 
 
 def powered(returns: Returns) -> dict[str, Figure]:
@@ -155,15 +166,17 @@ def _resampled(returns: Returns) -> tuple[Floats, Floats]:
     return counts @ returns.virtual, counts @ returns.real
 
 
-def _interval(drawn: Floats, returns: Returns) -> tuple[float, float]:
+def _spread(drawn: Floats, returns: Returns) -> tuple[float, float]:
+    """Return how far the resamples' central 95 % reaches from their mean."""
     known = drawn[~np.isnan(drawn)]
     if returns.real.shape[1] < 2 or not len(known):
         return np.nan, np.nan
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
+    low, high = np.quantile(known, [tail, 1 - tail]) - known.mean()
     return float(low), float(high)
 
 
-def _defined(values: Floats) -> Floats:
+def _mean_of_defined(values: Floats) -> float:
     # A half in which all policies return the same has no ranking to agree with.
-    return values if np.any(~np.isnan(values)) else np.zeros(1) * np.nan
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan

@@ -32,14 +32,14 @@ def fit_curves(
     """Fit a model of one readout's curves; costs minutes for thousands of curves.
 
     Args:
-        curves: Each with at least two reads of the readout.
+        curves: Each with at least two reads of the readout, some with three.
         protocol: Declares parameters and readouts.
         readout: Which one; that of the first objective when not given.
 
     Raises:
         InvalidInputError: If there is no such readout.
         NotEnoughDataError: If there are fewer than `FEWEST_CURVES` curves, or one has
-            a single read.
+            a single read, or none has three.
     """
     name = readout or protocol.objectives[0].readout
     reads = curves.reads(name)
@@ -79,6 +79,11 @@ def _require(curves: Curves, reads: list[Reads]) -> None:
         raise NotEnoughDataError(
             f"A model of curves learns from at least {FEWEST_CURVES}; got "
             f"{len(curves)}. Measure more curves."
+        )
+    if (most := max(map(len, reads))) < 3:
+        raise NotEnoughDataError(
+            "Some curve needs three reads, so that an end can be forecast from a "
+            f"beginning; the longest has {most}. Read curves more often."
         )
     for name, one in zip(curves.names, reads, strict=True):
         if len(one) < 2:

@@ -32,6 +32,9 @@ PRIOR_WEIGHT: Final = 2.0
 PRIOR_SHARE: Final = 1e-3
 NOISE_PRIOR: Final = 0.2
 """Reads of the pooled noise that each curve's own noise is drawn towards."""
+LEAST_SD: Final = 1e-6
+"""Least deviation of curves, as a share of the largest value: reads have digits."""
+TINY: Final = 1e-60
 LEAST_NOISE: Final = 1e-8
 """Least variance of the noise, as a share of that of all reads."""
 
@@ -112,7 +115,7 @@ def learn_functions(reads: Sequence[Reads], knots: Knots) -> Functions:
     grams = np.array([w.T @ w for w in weights])
     counts = np.array([len(one) for one in reads], dtype=float)
     every = np.concatenate([one.value for one in reads])
-    variance = max(float(every.var()), np.finfo(float).tiny)
+    variance = max(float(every.var()), (LEAST_SD * np.abs(every).max()) ** 2, TINY)
     far = np.abs(knots.at[:, None] - knots.at) / (SMOOTH * knots.span)
     prior = variance * np.exp(-far)
     mean, covariance = np.full(len(knots), every.mean()), prior

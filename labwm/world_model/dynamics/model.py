@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labwm.errors import InvalidInputError
 from labwm.schema import Prediction
 from labwm.space.curves import NO_READS, Reads
 from labwm.space.questions import Questions
@@ -129,8 +130,16 @@ class CurveForecast:
 
         Beyond the last time that was learnt from, a curve stays where it is and the
         prediction is vacuous.
+
+        Raises:
+            InvalidInputError: If a time is negative or no number.
         """
         time = np.asarray(times, dtype=float).reshape(-1)
+        if len(bad := time[~(np.isfinite(time) & (time >= 0.0))]):
+            raise InvalidInputError(
+                f"A curve is asked about at times of 0 or more; got {bad[0]:g}. Count "
+                "from its start."
+            )
         mean, variance = self.process.at(time)
         card, knots, stretch = self.model.card, self.process.knots, self._stretch
         last = self.reads.time[-1] if len(self.reads) else knots.at[0]

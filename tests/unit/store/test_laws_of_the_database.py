@@ -117,7 +117,7 @@ def test_what_was_appended_is_never_updated_or_deleted(raw: Connection):
 
 
 def test_every_table_but_the_folded_ones_is_protected(ledger: Ledger):
-    folded = {f"{m.name}_states" for m in MACHINES} | {"observation_slots"}
+    folded = {f"{m.name}_states" for m in MACHINES} | {"observation_slots", "tallies"}
     free = folded | {"leases", "keys", "accounts", VERSION_TABLE}
     tables = set(inspect(ledger.engine).get_table_names())
     tried = {table for table, _ in APPEND_ONLY}

@@ -102,6 +102,8 @@ def test_an_upgrade_keeps_every_row_rule_and_chain(old: Engine):
             found = sorted(str(dict(row)) for row in kept)
         assert found == sorted(map(str, written)), name
     ledger = Ledger(old)
+    with ledger.survey() as survey:  # what the older program did not count
+        assert survey.tallies() == {"boil": {"answered": 2, "failed": 1}}
     assert ledger.verify("boil").dataset_sha256.startswith("9f828056f503")
     assert ledger.verify("boil").head_sha256.startswith("da8bcad120fe")
     verify_database(old)

@@ -30,6 +30,8 @@ ALTERATIONS = {
     "a job's state": "UPDATE submission_states SET state = 'finished'",
     "a well's state": "DELETE FROM well_states WHERE well = 'a2'",
     "what counts": "DELETE FROM observation_slots",
+    "what a result answers": "UPDATE observation_slots SET experiment = NULL",
+    "how many were answered": "UPDATE tallies SET n = n + 1",
     "a retraction": "DELETE FROM retractions",
     "why it was retracted": "UPDATE retractions SET body = replace(body, 'sp', 'k')",
     "what a model learnt from": "UPDATE trainings SET as_of = 1",

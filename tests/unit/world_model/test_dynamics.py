@@ -176,6 +176,33 @@ def test_too_few_curves_and_curves_of_one_read_are_refused():
         fit_curves(cut, protocol())
 
 
+def test_curves_of_two_reads_teach_no_end_and_are_refused():
+    curves = drying(1)
+    cut = Curves(
+        curves.questions,
+        curves.names,
+        curves.readouts,
+        tuple(time[:2] for time in curves.times),
+        tuple(value[:2] for value in curves.values),
+    )
+    with pytest.raises(NotEnoughDataError, match="the longest has 2"):
+        fit_curves(cut, protocol())
+
+
+@pytest.mark.parametrize("time", [-1.0, np.nan, np.inf])
+def test_times_that_no_clock_shows_are_not_asked_about(model, time: float):
+    with pytest.raises(InvalidInputError, match="times of 0 or more"):
+        model.forecasts(at(50.0))[0].predict([1.0, time])
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_curves_that_never_change_are_functions_too(level: float):
+    reads = [Reads(np.arange(4.0), np.full(4, level)) for _ in range(9)]
+    functions = learn_functions(reads, place_knots(reads))
+    np.testing.assert_allclose(functions.values, level, atol=1e-5)
+    assert np.isfinite(functions.noise).all()
+
+
 def test_an_unknown_readout_is_named():
     with pytest.raises(InvalidInputError, match="Did you mean 'mass'"):
         fit_curves(drying(), protocol(), readout="mas")

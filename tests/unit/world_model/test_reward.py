@@ -101,7 +101,8 @@ def test_a_broken_constraint_and_a_missing_value_earn_nothing():
         assert spec.reward(nothing, [row], cost_share=0.0).utility_gain == 0.0
     good = spec.reward(nothing, [[50.0, 9.0, 2.0]], cost_share=0.5)
     assert good.utility_gain == pytest.approx(50 * 11 * 5)
-    assert good.terms() == {"utility_gain": good.utility_gain, "cost": -0.05}
+    terms = {"utility_gain": good.utility_gain, "cost": -0.05, "information": 0.0}
+    assert good.terms() == terms
     assert good.total == pytest.approx(sum(good.terms().values()))
 
 

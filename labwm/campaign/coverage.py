@@ -1,0 +1,32 @@
+"""How often the 90 % intervals held what was measured after they were stored."""
+
+from labwm import scores
+from labwm.campaign.standing import Standing
+from labwm.schema import CalibrationSoFar
+from labwm.store.tallies import INSIDE, STATED
+
+
+def calibration(standing: Standing) -> tuple[CalibrationSoFar, ...]:
+    """Return coverage of first results per readout, with its interval at 95 %.
+
+    Those of the present protocol come first.
+    """
+    tally = standing.tally
+    scored = {what.removeprefix(STATED) for what in tally if what.startswith(STATED)}
+    present = [name for name in standing.terms.protocol.readout_names if name in scored]
+    return tuple(
+        _so_far(name, tally[STATED + name], tally.get(INSIDE + name, 0))
+        for name in (*present, *sorted(scored - set(present)))
+    )
+
+
+def _so_far(readout: str, n: int, n_inside: int) -> CalibrationSoFar:
+    low, high = scores.share_interval(n_inside, n)
+    return CalibrationSoFar(
+        readout=readout,
+        n=n,
+        n_inside_90=n_inside,
+        coverage_90=n_inside / n,
+        low=low,
+        high=high,
+    )

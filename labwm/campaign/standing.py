@@ -1,0 +1,175 @@
+"""Where campaigns stand, told without reading what they measured.
+
+What lists and pages show of a campaign is a few rows of the ledger: counts that each
+transaction keeps, the last batch, the last events of some kinds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from labwm.campaign.alarms import FROZEN, UNFROZEN, Freeze, freeze_by
+from labwm.campaign.amendments import AMENDED
+from labwm.campaign.batches import CLOSING, Round
+from labwm.campaign.books import Books
+from labwm.campaign.dispatch import settles_doubt
+from labwm.campaign.gates import reasons_to_ask
+from labwm.campaign.situation import PREPARED, RAISED, Opening, cut_off, present
+from labwm.campaign.terms import Terms
+from labwm.schema import Amendment, CampaignState, Protocol, WaitsFor
+from labwm.store import Overview
+from labwm.store.survey import Survey
+
+OUTLOOK = "round.outlook"
+"""Kind of the event that states what was left to gain before a round."""
+
+_KINDS = (PREPARED, AMENDED, RAISED, FROZEN, UNFROZEN, OUTLOOK)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one campaign stands."""
+
+    seen: Overview
+    terms: Terms
+    pending: frozenset[str]
+    """Proposals of the open round without a result."""
+
+    @property
+    def is_amended(self) -> bool:
+        """Was it ever amended? Then results are read by declared mappings."""
+        return AMENDED in self.seen.last
+
+    @property
+    def tally(self) -> Mapping[str, int]:
+        """What became of its experiments."""
+        return self.seen.tally
+
+    @property
+    def budget(self) -> int:
+        """Experiments in all: what was asked for, and what a person added."""
+        raised = self.seen.last.get(RAISED)
+        return int(raised.body["to"]) if raised else self.terms.spec.budget
+
+    @property
+    def round(self) -> int:
+        """Number of the next round, from 0."""
+        return self.seen.batch.round + 1 if self.seen.batch else 0
+
+    @property
+    def last(self) -> Round | None:
+        """The last round; a new one is proposed only once it is closed."""
+        return last_round(self.seen)
+
+    @cached_property
+    def freeze(self) -> Freeze | None:
+        """Why it is frozen; None if it is not."""
+        events = self.seen.last
+        return freeze_by(self.seen.id, events.get(FROZEN), events.get(UNFROZEN))
+
+    @property
+    def waits_for(self) -> WaitsFor:
+        """What it waits for."""
+        state, last = self.seen.state, self.last
+        idle = {
+            CampaignState.OPEN: WaitsFor.NOTHING,
+            CampaignState.STOPPED: WaitsFor.PERSON,
+        }.get(state, WaitsFor.DONE)
+        if last is None or last.is_closed:
+            is_frozen = state is CampaignState.OPEN and self.freeze is not None
+            return WaitsFor.PERSON if is_frozen else idle
+        if last.is_unsent and state is not CampaignState.OPEN:
+            return idle
+        return _round_waits_for(self.terms, last)
+
+
+def _round_waits_for(terms: Terms, last: Round) -> WaitsFor:
+    if last.approval == "awaiting" and reasons_to_ask(terms, last.job.conditions):
+        return WaitsFor.APPROVAL
+    if last.submission in {"submitting", "in_doubt"}:
+        is_settled = settles_doubt(terms.opening.lab) and not last.needs_person
+        return WaitsFor.NOTHING if is_settled else WaitsFor.PERSON
+    if last.submission in {"accepted", "running"}:
+        return WaitsFor.LAB
+    return WaitsFor.NOTHING
+
+
+def last_round(seen: Overview) -> Round | None:
+    """Return the last round of a campaign, if it has one."""
+    if seen.batch is None:
+        return None
+    closed = {str(event.body["submission_key"]) for event in seen.since}
+    return Round(seen.batch, seen.job, seen.batch.id in closed)
+
+
+def standing_of(books: Books, campaign_id: str) -> Standing:
+    """Return where one campaign stands.
+
+    Raises:
+        NotFoundError: If there is no such campaign.
+    """
+    with books.ledger.survey() as survey:
+        found = survey.overviews(campaign_id, last=_KINDS, since=CLOSING)
+        if found:
+            return _standing(books, survey, found[0], {})
+    books.ledger.campaign(campaign_id)  # says which there are
+    raise cut_off(campaign_id)
+
+
+def standings(books: Books) -> tuple[Standing, ...]:
+    """Return where every campaign stands, the oldest first."""
+    protocols: dict[tuple[str, int], Protocol] = {}
+    with books.ledger.survey() as survey:
+        return tuple(
+            _standing(books, survey, seen, protocols)
+            for seen in survey.overviews(last=_KINDS, since=CLOSING)
+        )
+
+
+def opening_in(seen: Overview) -> Opening:
+    """Return what a campaign was opened with, as amended.
+
+    Raises:
+        NotFoundError: If its opening was cut off.
+    """
+    prepared, amended = seen.last.get(PREPARED), seen.last.get(AMENDED)
+    if prepared is None:
+        raise cut_off(seen.id)
+    opening = Opening.model_validate(prepared.body)
+    if amended is None:
+        return opening
+    return present(opening, [Amendment.model_validate(amended.body)])
+
+
+def _standing(
+    books: Books,
+    survey: Survey,
+    seen: Overview,
+    protocols: dict[tuple[str, int], Protocol],
+) -> Standing:
+    opening = opening_in(seen)
+    name = (opening.protocol_name, opening.protocol_version)
+    if name not in protocols:
+        protocols[name] = survey.protocol(*name)
+    terms = Terms(seen.id, opening, protocols[name], books)
+    return Standing(seen, terms, _pending(survey, last_round(seen)))
+
+
+def _pending(survey: Survey, last: Round | None) -> frozenset[str]:
+    """Return the proposals of an open round without a result.
+
+    One whose result was retracted is free to be tried again: it is not pending.
+    """
+    if last is None or last.is_closed:
+        return frozenset()
+    job = last.job
+    named = {well.name: well.proposal_id for well in job.wells if well.proposal_id}
+    answered = survey.answered(job.campaign_id, set(named.values()))
+    again = {
+        named.get(well)
+        for key, well, _ in (
+            slot.rsplit("/", 2) for slot in survey.retracted_slots(job.campaign_id)
+        )
+        if key == job.submission_key
+    }
+    return frozenset(set(named.values()) - answered - again)

@@ -1,0 +1,1 @@
+"""What is another policy worth, judged from a log that it did not write?"""
