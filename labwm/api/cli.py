@@ -83,6 +83,9 @@ _COMMANDS: Final = {
             "What is a policy worth, judged from another's log?",
         ),
         _Command("env", "bench:env", "How fast are the practice environments?"),
+        _Command(
+            "tasks", "bench_tasks:tasks", "What many assays teach about new ones."
+        ),
         _Command("core", "core:core", "How fast is the default model's core?"),
         _Command(
             "procedures",

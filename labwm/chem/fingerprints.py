@@ -4,19 +4,20 @@ Shapes: `n` molecules, `N_COUNTS` columns. Counts are folded: two environments t
 share a column are added. Chirality and double-bond geometry are not encoded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
 import numpy as np
 import rdkit
+from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64
 from scipy.sparse import csr_array, vstack
 
 from labwm.chem.molecule import parse
-from labwm.errors import InvalidInputError, suggest
+from labwm.errors import InvalidInputError, MoleculeError, suggest
 
 N_COUNTS = 2048
 ECFP4_RADIUS = 2
@@ -61,6 +62,29 @@ def fingerprints_and_names(
         for kind in KINDS:
             parts[kind].append(_rows(block, _generator(kind)))
     return names, {kind: vstack(own, "csr") for kind, own in parts.items()}
+
+
+def counts_where_readable(
+    smiles: Sequence[str], kind: Kind
+) -> tuple[csr_array, NDArray[np.bool_]]:
+    """Count the environments of the molecules that can be read, and say which can.
+
+    For tables of very many molecules, of which a few are always broken: the row of a
+    SMILES that is not a molecule is empty and marked, so that callers can count them.
+    """
+    is_readable = np.zeros(len(smiles), dtype=bool)
+
+    def each() -> Iterator[Chem.Mol]:
+        for i, written in enumerate(smiles):
+            try:
+                molecule = parse(written)
+            except MoleculeError:
+                yield Chem.MolFromSmiles("")
+            else:
+                is_readable[i] = True
+                yield molecule
+
+    return _rows(each(), _generator(kind)), is_readable
 
 
 def featuriser() -> str:

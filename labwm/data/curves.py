@@ -108,15 +108,15 @@ def curve_readouts(protocol: Protocol) -> tuple[Axis, tuple[Readout, ...]]:
         ProtocolError: If there is none, or they run over different axes.
     """
     readouts = tuple(r for r in protocol.readouts if r.kind is ReadoutKind.CURVE)
-    axes = {readout.over for readout in readouts if readout.over}
-    if len(axes) != 1:
-        found = "none" if not axes else f"the axes {sorted(a.name for a in axes)}"
+    axes = [readout.over for readout in readouts if readout.over]
+    if not axes or any(axis != axes[0] for axis in axes):
+        found = "none" if not axes else f"the axes {[axis.name for axis in axes]}"
         raise ProtocolError(
             "A table of curves has a readout of kind `curve`, and all of them one "
             f"`over`; protocol {protocol.name!r} has {found}. Declare it: kind: curve, "
             "over: {name: time, unit: s, column: seconds, curve: [well]}."
         )
-    return axes.pop(), readouts
+    return axes[0], readouts
 
 
 def curves_from_table(

@@ -44,7 +44,7 @@ def fit_tanimoto(
     kernel = _Kernel(protocol, questions)
     chosen = np.random.default_rng(seed).permutation(n)[:MAX_ROWS]
     tried = LENGTHSCALES if kernel.has_columns else (1.0,)
-    fits = [_variances(kernel(chosen, chosen, ell), z[chosen]) for ell in tried]
+    fits = [signal_and_noise(kernel(chosen, chosen, ell), z[chosen]) for ell in tried]
     best = int(np.argmin([loss for loss, _, _ in fits]))
     _, signal, noise = fits[best]
     seen, asked = np.arange(n), np.arange(n, len(questions))
@@ -123,7 +123,7 @@ def _thermometer(counts: csr_array) -> csr_array:
     return csr_array((ones, (np.repeat(row, times), compact)), shape=shape)
 
 
-def _variances(correlation: Floats, z: Floats) -> tuple[float, float, float]:
+def signal_and_noise(correlation: Floats, z: Floats) -> tuple[float, float, float]:
     """Return negative log likelihood, signal and noise variance at its optimum."""
     values, vectors = eigh(correlation)
     values, projected = np.maximum(values, 0.0), (vectors.T @ z) ** 2

@@ -6,7 +6,7 @@ Times are in minutes, concentrations in umol/L. Nothing is learnt: it is there a
 from itertools import product
 from typing import Final
 
-from labwm.schema import Protocol
+from labwm.schema import Conditions, Protocol
 from labwm.space.questions import questions_from
 from labwm.virtual_lab.kinetics_env import KineticsEnv
 from labwm.virtual_lab.kinetics_task import KineticsTask
@@ -72,8 +72,9 @@ def enzyme_protocol() -> Protocol:
 def enzyme_task() -> KineticsTask:
     """Return the task: find what turns over most, in few reads and little time."""
     protocol = enzyme_protocol()
-    rows = [{"substrate": s, "temperature": t}
-            for s, t in product(SUBSTRATES, TEMPERATURES)]  # fmt: skip
+    rows: list[Conditions] = [
+        {"substrate": s, "temperature": t} for s, t in product(SUBSTRATES, TEMPERATURES)
+    ]
     return KineticsTask(
         protocol=protocol,
         pool=questions_from(protocol, rows),

@@ -331,6 +331,42 @@ def test_a_bench_writes_the_long_table(desk):
     assert {row["name"] for row in best} == {"random", "random_exact"}
 
 
+def test_the_virtual_lab_is_judged_on_any_table_and_log(desk):
+    rules = (*TABLE, "--protocol", "free.yaml")
+    said = desk.do(
+        *("bench", "fidelity", *rules, "--recipe", "explore", "--rows", 8),
+        *("--budget", 8, "--n-initial", 3, "--logs", 1, "--seeds", 4),
+        *("--plots", "plots", "--json", "fidelity.json"),
+    )
+    assert "regret_at_1" in said
+    assert (desk.folder / "plots" / "fidelity_table.png").stat().st_size > 1000
+    found = json.loads((desk.folder / "fidelity.json").read_text())
+    # What a promotion reads: the recipe, and its figures over everything.
+    assert found["settings"]["recipe"] == "explore"
+    assert [
+        row["name"]
+        for row in found["rows"]
+        if (row["metric"], row["at"]) == ("mmrv", None)
+    ] == ["explore"]
+    lines = [
+        f"{who},{campaign},{order},{(first + 5 * campaign + order) % 16}"
+        for who, first in (("ann", 3), ("bob", 7))
+        for campaign in range(4)
+        for order in range(4)
+    ]
+    (desk.folder / "log.csv").write_text(
+        "\n".join(["behaviour,campaign,order,row", *lines]) + "\n"
+    )
+    said = desk.do(
+        *("bench", "offpolicy", *rules, "--log", "log.csv", "--rows", 10),
+        *("--measured", 5, "--block", 4, "--seeds", 1, "--json", "offpolicy.json"),
+    )
+    assert "prediction_powered" in said
+    done = desk.run("bench", "offpolicy", *rules, "--log", "nobody.csv")
+    assert done.returncode == 3
+    assert "nobody.csv" in done.stderr
+
+
 def test_labs_are_listed_checked_and_worked(desk):
     assert "replay" in desk.do("lab", "list")
     for name in ("replay", "virtual", "xtb"):

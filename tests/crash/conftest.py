@@ -1,5 +1,10 @@
-"""Ledgers on both databases."""
+"""Ledgers on both databases, and the server of lives that end early."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.mover import Movers, movers
 from tests.ledgers import (
     ledger,
     postgres_ledger,
@@ -17,3 +22,10 @@ __all__ = [
     "sqlite_template",
     "url",
 ]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Movers]:
+    """It imports labwm once and forks: a life costs tenths of a second."""
+    with movers(tmp_path_factory.mktemp("movers")) as running:
+        yield running

@@ -133,6 +133,7 @@ def _unless_raced(decision: Any, request: Record) -> None:
 
 
 def _live(task: dict[str, Any]) -> None:
+    os.environ.pop("LABWM_DATABASE_URL", None)  # of whoever started the server
     os.environ.update(task["environment"])
     station.register()
     if task["moment"]:

@@ -6,50 +6,41 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from labwm import campaign, settings
+from labwm.campaign.moments import Moment
 from labwm.schema import CampaignSpec, CampaignState
 from tests.conftest import ROOT
+from tests.crash.mover import Movers
 from tests.unit.campaign.conftest import kettle, spec
 
 __all__ = ["kettle", "spec"]
 
 DRIVER = """
-import os, signal, sys
+import sys
 from labwm import campaign
 from labwm.schema import CampaignSpec
 
-spec = CampaignSpec.model_validate_json(sys.argv[1])
-n_lines, kill_at = 0, int(sys.argv[2])
-
-def heard(line):
-    global n_lines
-    n_lines += 1
-    if n_lines == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-campaign_id = campaign.open_campaign(spec)
+campaign_id = campaign.open_campaign(CampaignSpec.model_validate_json(sys.argv[1]))
 print("open", flush=True)
-while campaign.advance(campaign_id, progress=heard).is_moving:
+while campaign.advance(campaign_id).is_moving:
     pass
 print("done", flush=True)
 """
-NEVER = 10**9
 
 
-def start(spec: CampaignSpec, *, kill_at: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", DRIVER, spec.model_dump_json(), str(kill_at)]
+def start(spec: CampaignSpec) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", DRIVER, spec.model_dump_json()]
     return subprocess.Popen(
         words, cwd=ROOT, env=os.environ.copy(), stdout=subprocess.PIPE, text=True
     )
 
 
-def run(spec: CampaignSpec, *, kill_at: int = NEVER) -> int:
-    process = start(spec, kill_at=kill_at)
+def run(spec: CampaignSpec) -> int:
+    process = start(spec)
     process.communicate(timeout=120)
     return process.returncode
 
@@ -78,30 +69,30 @@ def random_spec(spec: CampaignSpec) -> CampaignSpec:
     return spec.model_copy(update={"policy": "random"})
 
 
-@pytest.mark.parametrize("stride", [3, 5], ids="every-{}-lines".format)
-def test_killed_again_and_again_it_still_finishes(random_spec, stride: int):
+@pytest.mark.parametrize("stride", [1, 3], ids="every-{}-wells".format)
+def test_killed_again_and_again_it_still_finishes(
+    server: Movers, random_spec: CampaignSpec, stride: int
+):
     n_killed = 0
-    while (status := run(random_spec, kill_at=stride)) != 0:
-        assert status == -signal.SIGKILL
+    while not server.live(random_spec, moment=(Moment.MEASURED, stride)):
         n_killed += 1
         assert n_killed < 60, "no progress between kills"
-    assert n_killed >= 2
+    assert n_killed >= random_spec.budget // stride - 1
     check_whole(random_spec)
 
 
-def test_killed_at_random_moments_it_still_finishes(random_spec):
+def test_killed_at_random_moments_it_still_finishes(
+    server: Movers, random_spec: CampaignSpec
+):
     rng = random.Random(7)
-    for _ in range(5):
-        process = start(random_spec, kill_at=NEVER)
-        time.sleep(0.7 + rng.random())
-        process.kill()
-        process.communicate()
-    assert run(random_spec) == 0
+    for _ in range(8):
+        server.live(random_spec, kill_after=rng.uniform(0.01, 0.3))
+    assert server.live(random_spec)
     check_whole(random_spec)
 
 
 def test_ctrl_c_in_the_middle_of_a_round_loses_nothing(random_spec):
-    process = start(random_spec, kill_at=NEVER)
+    process = start(random_spec)
     assert process.stdout is not None
     assert process.stdout.readline() == "open\n"
     process.send_signal(signal.SIGINT)
@@ -110,11 +101,10 @@ def test_ctrl_c_in_the_middle_of_a_round_loses_nothing(random_spec):
     check_whole(random_spec)
 
 
-def test_two_processes_at_once_send_nothing_twice(random_spec):
-    both = [start(random_spec, kill_at=NEVER) for _ in range(2)]
-    for process in both:
-        process.communicate(timeout=120)
-    assert run(random_spec) == 0
+def test_two_processes_at_once_send_nothing_twice(
+    server: Movers, random_spec: CampaignSpec
+):
+    assert server.live(random_spec, n_rivals=1)
     check_whole(random_spec)
 
 

@@ -20,7 +20,7 @@ from labwm.labs.registry import ADAPTERS
 from labwm.schema import CampaignSpec, CampaignState
 from labwm.store import SubmissionState
 from tests.crash import station
-from tests.crash.mover import PROTOCOL, Movers, movers
+from tests.crash.mover import PROTOCOL, Movers
 from tests.unit.campaign.conftest import kettle
 
 __all__ = ["kettle"]
@@ -29,12 +29,6 @@ BUDGET = 8
 KINDS = tuple(station.KINDS)
 REACHED = [m for m in Moment if m is not Moment.MEASURED]
 """Moments at a lab that others work for; K11 is of labs that compute."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Movers]:
-    with movers(tmp_path_factory.mktemp("movers")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

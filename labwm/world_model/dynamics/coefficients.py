@@ -87,10 +87,7 @@ def learn_coefficients(
         np.full(values.shape, Status.OK, dtype=object),
     )
     keys = keys_of(questions)
-    pairs = [
-        (structure, build_encoder(protocol, [questions], structure.features))
-        for structure in candidates(protocol, [questions], "default")
-    ]
+    pairs = _structures(questions, protocol)
     surrogates, known = [], []
     location, scale = np.empty(values.shape), np.empty(values.shape)
     with threads_for(len(values)):
@@ -105,6 +102,21 @@ def learn_coefficients(
     units = tuple(None for _ in names)
     marginals = Marginals(names, units, tuple(surrogates), maps, True)
     return Coefficients(marginals, tuple(known), location, scale)
+
+
+def _structures(
+    questions: Questions, protocol: Protocol
+) -> list[tuple[Structure, Encoder]]:
+    pairs = [
+        (structure, build_encoder(protocol, [questions], structure.features))
+        for structure in candidates(protocol, [questions], "default")
+    ]
+    # With one lengthscale, one for all is the same model again.
+    return [
+        (structure, encoder)
+        for structure, encoder in pairs
+        if not structure.is_isotropic or len(encoder.groups.unique()) > 1
+    ]
 
 
 def _learn(

@@ -93,7 +93,8 @@ def predict_left_out(
     fold = folds_of(curves, seed=0) if fold is None else fold
     found: list[Unseen | None] = [None] * len(reads)
     for k in np.unique(fold):
-        kept, left = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        kept = np.flatnonzero(fold != k).tolist()
+        left = np.flatnonzero(fold == k).tolist()
         learnt = learn_expectation(
             curves.questions.take(kept),
             [reads[i] for i in kept],

@@ -20,6 +20,7 @@ from labwm.evaluation.dynamics import (
     split_curves,
 )
 from labwm.evaluation.dynamics_plots import write_dynamics_plots
+from labwm.schema import Conditions
 from labwm.space.curves import Curves, Reads, curves_from
 from labwm.space.questions import questions_from
 from tests.unit.world_model.curves import HEATS, drying, protocol
@@ -30,7 +31,7 @@ PLAIN = ("parametric", "last_value", "mean_curve")
 def ramps(n: int = 10, n_reads: int = 9) -> Curves:
     """Return curves `i + t`, one per condition, read at 0, 1, …"""
     time = np.arange(float(n_reads))
-    rows = [{"heat": 20.0 + i} for i in range(n)]
+    rows: list[Conditions] = [{"heat": 20.0 + i} for i in range(n)]
     reads = [Reads(time, i + time) for i in range(n)]
     names = [str(i) for i in range(n)]
     return curves_from(questions_from(protocol(), rows), names, "mass", reads)
@@ -43,9 +44,11 @@ def test_the_model_beats_the_baselines_and_its_figures_are_one_long_table(tmp_pa
     table = found.table
     saved = table.get("default", "crps_saved", "parametric/0.25")
     assert saved is not None
+    assert saved.mean is not None
     assert saved.mean > 0.2
     coverage = table.get("default", "coverage90", 0.25)
     assert coverage is not None
+    assert coverage.mean is not None
     assert 0.5 <= coverage.mean <= 1.0
     rows = json.loads(table.to_json())["rows"]
     assert {row["metric"] for row in rows} == {

@@ -1,5 +1,8 @@
 """Curves as an environment in which agents choose when to read and when to stop."""
 
+from dataclasses import replace
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_match import check_environments_match
 
 from labwm.errors import IllegalTransitionError, InvalidInputError, ProtocolError
-from labwm.schema import Protocol
+from labwm.schema import Conditions, Protocol
 from labwm.space.questions import questions_from
 from labwm.virtual_lab import KINETICS, register
 from labwm.virtual_lab.enzyme_kinetics import (
@@ -32,13 +35,11 @@ WAITS = {1.0: N, 3.0: N + 1, END: N + 2}
 STOP = N + 3
 
 
-def task(**changes: object) -> KineticsTask:
-    own = enzyme_task()
-    settings = {name: getattr(own, name) for name in own.__dataclass_fields__}
-    return KineticsTask(**(settings | changes))
+def task(**changes: Any) -> KineticsTask:
+    return replace(enzyme_task(), **changes)
 
 
-def play(env: KineticsEnv, actions: list[int], **reset: object) -> list[tuple]:
+def play(env: KineticsEnv, actions: list[int], **reset: Any) -> list[tuple]:
     env.reset(**reset)
     return [env.step(np.int64(action)) for action in actions]
 
@@ -54,7 +55,7 @@ def learnt() -> CurveModel:
 
 @pytest.fixture
 def drying_task(learnt: CurveModel) -> KineticsTask:
-    rows = [{"heat": heat} for heat in (20.0, 45.0, 70.0)]
+    rows: list[Conditions] = [{"heat": heat} for heat in (20.0, 45.0, 70.0)]
     return KineticsTask(
         protocol=protocol(),
         pool=questions_from(protocol(), rows),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labwm.schema import Protocol
+from labwm.schema import Conditions, Protocol
 from labwm.space.curves import Curves, Reads, curves_from
 from labwm.space.questions import questions_from
 
@@ -34,7 +34,9 @@ def drying(
 ) -> Curves:
     """Return curves whose height scatters and whose grids and gaps are their own."""
     rng = np.random.default_rng(seed)
-    rows, names, reads = [], [], []
+    rows: list[Conditions] = []
+    names: list[str] = []
+    reads: list[Reads] = []
     for heat in heats:
         for k in range(n_replicates):
             times = np.sort(rng.uniform(0.5, 40.0, int(rng.integers(10, 16))))

@@ -1,0 +1,92 @@
+"""The prior that a bench asks: read, shipped, kept from before, or learnt now.
+
+A prior belongs to the assays that it was learnt from: it is found again by their
+sha256 and by how it was learnt.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import labwm
+from labwm.data.assays import Assay, digest
+from labwm.errors import LabwmError, UnavailableError
+from labwm.schema import canonical_json
+from labwm.settings import cache_folder, shipped
+from labwm.world_model.tasks.items import ItemKind
+from labwm.world_model.tasks.learning import LearningSettings, learn_tasks
+from labwm.world_model.tasks.prior import TaskPrior
+from labwm.world_model.tasks.saving import load_prior, save_prior
+
+SHIPPED: Final = "assay_data/task_prior_molecules"
+
+
+def prior_of(
+    assays: Sequence[Assay],
+    *,
+    kind: ItemKind = "molecule",
+    settings: LearningSettings | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[TaskPrior, str]:
+    """Return the prior of these assays and where it came from.
+
+    It is the shipped one if that was learnt from these very assays, the one in the
+    cache, or learnt now and kept there.
+    """
+    settings = settings or LearningSettings()
+    own = digest(assays)
+    prior = shipped_prior()
+    if (
+        prior is not None
+        and (prior.card.data_sha256, prior.kind) == (own, kind)
+        and _same(prior, settings)
+    ):
+        return prior, "shipped"
+    folder = cache_folder() / "task_priors" / _key(own, kind, settings)
+    try:
+        return load_prior(folder), f"learnt before, {folder}"
+    except LabwmError:
+        pass
+    prior = learn_tasks(assays, kind=kind, settings=settings, progress=progress)
+    if not folder.exists():
+        save_prior(prior, folder)
+    return prior, f"learnt now, kept in {folder}"
+
+
+def shipped_prior() -> TaskPrior | None:
+    """Return the prior that ships with labwm, None where none does."""
+    try:
+        return load_prior(shipped(SHIPPED))
+    except UnavailableError:
+        return None
+
+
+def read_prior(folder: Path) -> tuple[TaskPrior, str]:
+    """Return the prior of a folder and where it came from; see `load_prior`."""
+    return load_prior(folder), f"read from {folder}"
+
+
+def settings_for(epochs: int | None) -> LearningSettings:
+    """Return the settings of so many epochs, the usual ones when None."""
+    return LearningSettings() if epochs is None else LearningSettings(epochs=epochs)
+
+
+def keep_prior(prior: TaskPrior, folder: Path) -> str:
+    """Save a prior into a folder that holds none; see `save_prior`."""
+    return save_prior(prior, folder)
+
+
+def _same(prior: TaskPrior, settings: LearningSettings) -> bool:
+    content = asdict(settings)
+    wanted = {**content, **content.pop("shape")}
+    return all(
+        prior.card.settings.get(k) == v for k, v in wanted.items() if k != "shape"
+    )
+
+
+def _key(data: str, kind: str, settings: LearningSettings) -> str:
+    content = {"data": data, "kind": kind, "settings": asdict(settings)}
+    content["version"] = labwm.__version__
+    return hashlib.sha256(canonical_json(content)).hexdigest()[:32]
