@@ -63,9 +63,7 @@ def run_all(
 
 def _dask(workers: int, address: str | None) -> TaskRunner[Any]:
     try:
-        from prefect_dask import (  # pyright: ignore[reportMissingImports] an extra
-            DaskTaskRunner,
-        )
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise _absent("dask", error) from error
     if address is not None:

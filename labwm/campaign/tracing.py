@@ -110,8 +110,9 @@ def _done_there(trail: Trail, place: str) -> TraceNode:
     key, well = place.split("/")
     results = trail.tracer.results_at(key, well)
     planned = trail.tracer.planned(key, well)
-    is_control = planned is None or planned.startswith(CONTROL)
-    grounds = () if is_control else (_grounded(trail, planned),)
+    grounds: tuple[TraceNode, ...] = ()
+    if planned is not None and not planned.startswith(CONTROL):
+        grounds = (_grounded(trail, planned),)
     return TraceNode(
         kind="well",
         id=place,

@@ -19,8 +19,8 @@ class Curve:
     """One arm under pressure, exactly: no candidates are drawn.
 
     Attributes:
-        gold: What the choice is truly worth: 0 is a random choice, 1 the best of the
-            pool, length `b`.
+        gold: What the choice is truly worth: 0 is the worst of the pool, 1 its best,
+            length `b`. At pressure 1 it is what a random choice is worth.
         gap: What is stated of the choice beyond its worth, in standard deviations of
             the pool's worth, length `b`.
     """
@@ -63,18 +63,18 @@ def curve_of(
     """
     mixed = np.random.default_rng([seed, 6]).permutation(len(score))
     order = mixed[np.argsort(-score[mixed], kind="stable")]
-    base, best = float(truth.mean()), float(truth.max())
-    span, sd = max(best - base, 1e-300), max(float(truth.std()), 1e-300)
+    least = float(truth.min())
+    span, sd = max(float(np.ptp(truth)), 1e-300), max(float(truth.std()), 1e-300)
     weights = np.stack([best_of_weights(len(score), n) for n in pressures])
     worth = weights @ truth[order]
-    return Curve((worth - base) / span, (weights @ stated[order] - worth) / sd)
+    return Curve((worth - least) / span, (weights @ stated[order] - worth) / sd)
 
 
 def collapse(gold: Floats) -> float:
-    """Return the share of its peak that a curve has lost by its end; 0 without a peak.
+    """Return the share of its peak that a curve has lost by its end.
 
     Args:
-        gold: Worth by rising pressure, length `b`, 0 being a random choice.
+        gold: Worth by rising pressure, length `b`, 0 being the worst of the pool.
     """
     peak = float(gold.max())
     return (peak - float(gold[-1])) / peak if peak > 0 else 0.0

@@ -92,10 +92,12 @@ def nearest(
         .limit(1)
     )
     row = connection.execute(query).first()
-    return row and (row.value, Measurement.model_validate_json(row.body))
+    if row is None:
+        return None
+    return row.value, Measurement.model_validate_json(row.body)
 
 
-def _json_of_body(connection: Connection) -> ColumnElement[Any]:
+def _json_of_body(connection: Connection) -> Any:
     """Return the body as JSON: PostgreSQL needs a cast, SQLite's would spoil it."""
     if connection.dialect.name == "sqlite":
         return type_coerce(observations.c.body, JSON)

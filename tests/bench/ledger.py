@@ -85,7 +85,7 @@ def fill(store: Books, n_jobs: int) -> None:
     started = time.monotonic()
     whole = {view.id for view in store.ledger.campaigns()}
     originals: list[tuple[int, Stage]] = [(LARGE, "closed")]
-    originals += [(SMALL, stage) for stage in STAGES]
+    originals.extend((SMALL, stage) for stage in STAGES)
     for number, (n_rounds, stage) in enumerate(originals):
         if name_of(number) not in whole:
             fill_campaign(store, name_of(number), n_rounds, stage)

@@ -110,7 +110,7 @@ def noise_floor(returns: Returns) -> dict[str, float]:
         halves[0, i] = returns.real[:, order[:half]].mean(axis=1)
         halves[1, i] = returns.real[:, order[half : 2 * half]].mean(axis=1)
     return {
-        name: float(np.nanmean(_defined(measure(halves[0], halves[1]))))
+        name: _mean_of_defined(measure(halves[0], halves[1]))
         for name, measure in METRICS.items()
     }
 
@@ -176,6 +176,7 @@ def _spread(drawn: Floats, returns: Returns) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _defined(values: Floats) -> Floats:
+def _mean_of_defined(values: Floats) -> float:
     # A half in which all policies return the same has no ranking to agree with.
-    return values if np.any(~np.isnan(values)) else np.zeros(1) * np.nan
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan

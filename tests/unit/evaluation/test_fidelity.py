@@ -1,6 +1,7 @@
 """The virtual lab beside the real one: measures, panel, logs, figures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -231,6 +232,30 @@ def test_every_interval_holds_its_own_figure(compared):
             assert figure.low >= 0
 
 
+def test_policies_that_return_the_same_have_no_ranking_and_meet_no_aim(
+    paint, paint_table
+):
+    everything = replace(FEW, budget=60, returned="best", seeds=4, logs=1)
+    found = compare_labs(paint, paint_table, everything, data="paint")
+    assert found.report.figure("pearson").value is None
+    assert found.report.n_apart == 1
+    assert not found.report.meets_aims
+    assert bench_table([found], everything).get("default", "pearson").mean is None
+
+
+def test_one_seed_gives_figures_without_intervals(paint, paint_table):
+    found = compare_labs(paint, paint_table, replace(FEW, seeds=1, logs=1))
+    figure = found.report.figure("mmrv")
+    assert figure.value is not None
+    assert (figure.low, figure.floor) == (None, None)
+    assert found.report.policies[0].real_error is None
+
+
+def test_a_log_too_short_to_learn_from_is_refused(paint, paint_table):
+    with pytest.raises(NotEnoughDataError, match="at least"):
+        compare_labs(paint, paint_table, replace(FEW, n_log=3))
+
+
 def test_the_plot_names_every_policy(compared):
     assert agreement_plot(compared).startswith(b"\x89PNG")
 
@@ -244,8 +269,6 @@ def test_several_tables_have_medians(compared):
 def test_kept_campaigns_are_not_played_again_and_change_nothing(
     paint, paint_table, tmp_path, compared
 ):
-    from dataclasses import replace
-
     kept = replace(FEW, keep=tmp_path)
     first = compare_labs(paint, paint_table, kept, data="paint")
     files = sorted(tmp_path.iterdir())
