@@ -31,7 +31,9 @@ class Trail:
     tracer: Tracer
     campaign_id: str
     limit: int
-    made: dict[tuple[str, str], TraceNode] = field(default_factory=dict, repr=False)
+    made: dict[tuple[str, str], TraceNode] = field(
+        default_factory=dict[tuple[str, str], TraceNode], repr=False
+    )
     """Nodes that many wells share: their job, their model."""
 
     def once(self, kind: str, name: str, make: Callable[[], TraceNode]) -> TraceNode:

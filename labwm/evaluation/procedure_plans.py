@@ -133,7 +133,7 @@ def _ratio_row(found: Mapping[str, Sequence[Attempt]], other: str) -> Row:
 
 
 def _done(
-    lab: ProcedureLab, smiles: str, operations: Sequence[Operation]
+    lab: ProcedureLab, smiles: str, operations: tuple[Operation, ...]
 ) -> tuple[OperationOutcome, ...]:
     if not operations:
         return ()  # a plan to do nothing costs nothing and finds nothing
