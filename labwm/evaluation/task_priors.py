@@ -17,7 +17,7 @@ from labwm.settings import cache_folder
 from labwm.world_model.tasks.items import ItemKind
 from labwm.world_model.tasks.learning import LearningSettings, learn_tasks
 from labwm.world_model.tasks.prior import TaskPrior
-from labwm.world_model.tasks.saving import load_prior, save_prior
+from labwm.world_model.tasks.saving import load_prior, refuse_full, save_prior
 
 
 def prior_of(
@@ -52,6 +52,16 @@ def read_prior(folder: Path) -> tuple[TaskPrior, str]:
 def settings_for(epochs: int | None) -> LearningSettings:
     """Return the settings of so many epochs, the usual ones when None."""
     return LearningSettings() if epochs is None else LearningSettings(epochs=epochs)
+
+
+def refuse_kept(folder: Path | None) -> None:
+    """Refuse a folder that a prior cannot be kept in, before anything is learnt.
+
+    Raises:
+        DuplicateError: If it holds one already.
+    """
+    if folder is not None:
+        refuse_full(folder)
 
 
 def keep_prior(prior: TaskPrior, folder: Path) -> str:

@@ -22,10 +22,11 @@ class Planner:
         self.kinds = {c["name"]: c["kind"] for c in message["columns"]}
         if any(o["goal"] == "match" for o in message["objectives"]):
             raise ValueError("its client has no target to match")
-        self.metrics = [o["readout"] for o in message["objectives"]]
+        # Ax reads objectives as expressions, in which `yield` is no name.
+        self.metrics = [f"readout{j}" for j in range(len(message["objectives"]))]
         self.objective = ", ".join(
-            ("-" if o["goal"] == "minimise" else "") + o["readout"]
-            for o in message["objectives"]
+            ("-" if o["goal"] == "minimise" else "") + name
+            for name, o in zip(self.metrics, message["objectives"], strict=True)
         )
 
     def ask(self, message):
