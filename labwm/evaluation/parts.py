@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from labwm.evaluation.machine import labwm_sha256
 from labwm.schema.record import sha256_of
 
-G = TypeVar("G")
 Key = tuple[int, ...]
 Content = dict[str, object]
 """What a part found: what JSON can hold."""
@@ -21,26 +19,25 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Parts(Generic[G]):
+class Parts:
     """Work that falls into parts.
 
     Attributes:
-        work: Does one part; a function of a module, since processes find it by name.
-        given: What every part needs; sent once to each process.
+        work: Does one part; a function of a module or `partial` of one, since it is
+            sent to each process, once.
         decided_by: All that decides a part besides its key, to name its file.
         jobs: Processes; 1 stays in this one.
         keep: Folder of kept parts: what lies there is not run again.
     """
 
-    work: Callable[[G, Key], Content]
-    given: G
+    work: Callable[[Key], Content]
     decided_by: Mapping[str, object]
     jobs: int = 1
     keep: Path | None = None
 
 
 def run_parts(
-    parts: Parts[G], wanted: Sequence[Key], progress: Progress | None
+    parts: Parts, wanted: Sequence[Key], progress: Progress | None
 ) -> dict[Key, Content]:
     """Return what each part found, by its key."""
     files = {key: _file(parts, key) for key in wanted}
@@ -55,10 +52,10 @@ def run_parts(
     return {key: done[key] for key in wanted}
 
 
-def _run(parts: Parts[G], wanted: Sequence[Key]) -> Iterator[tuple[Key, Content]]:
+def _run(parts: Parts, wanted: Sequence[Key]) -> Iterator[tuple[Key, Content]]:
     if parts.jobs == 1 or not wanted:
         for key in wanted:
-            yield key, parts.work(parts.given, key)
+            yield key, parts.work(key)
         return
     # Forking a process that has started torch's threads can lock it up.
     context = multiprocessing.get_context("spawn")
@@ -70,11 +67,11 @@ def _run(parts: Parts[G], wanted: Sequence[Key]) -> Iterator[tuple[Key, Content]
             yield futures[future], future.result()
 
 
-_given: dict[str, Parts[object]] = {}
+_given: dict[str, Parts] = {}
 """The work of this worker process: sent once, not with every part."""
 
 
-def _start(parts: Parts[object]) -> None:
+def _start(parts: Parts) -> None:
     from threadpoolctl import threadpool_limits
 
     # One core each: the processes share the machine already.
@@ -84,10 +81,10 @@ def _start(parts: Parts[object]) -> None:
 
 def _part(key: Key) -> Content:
     parts = _given["parts"]
-    return parts.work(parts.given, key)
+    return parts.work(key)
 
 
-def _file(parts: Parts[G], key: Key) -> Path | None:
+def _file(parts: Parts, key: Key) -> Path | None:
     if parts.keep is None:
         return None
     decided = {**parts.decided_by, "key": list(key), "code": labwm_sha256()}

@@ -165,7 +165,7 @@ def collect(
     steps = Steps([], [], [], [])
     for _ in range(n_steps):
         seen = campaigns.seen()
-        features, rows = gradient.sample(seen, rng)
+        features, rows = gradient.draw(seen, rng)
         steps.features.append(features)
         steps.is_open.append(seen.is_open)
         steps.chosen.append(rows)

@@ -5,7 +5,7 @@ Shapes: `s` seeds.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from labwm.errors import InvalidInputError
 from labwm.evaluation.backtest import Plan, state_of
 from labwm.evaluation.logs import poor_half_log
 from labwm.evaluation.lookup import Lookup, lookup_from
-from labwm.evaluation.parts import Content, Parts, Progress, run_parts
+from labwm.evaluation.parts import Content, Key, Parts, Progress, run_parts
 from labwm.evaluation.pool_policies import (
     CANDIDATES,
     SENSIBLE,
@@ -155,8 +155,7 @@ def practise_table(
         poor_half_log(lookup, n, seed=0)
     wanted = [(n, seed) for n in settings.logs for seed in range(settings.seeds)]
     parts = Parts(
-        work=_played,
-        given=(lookup, settings),
+        work=partial(_played, lookup, settings),
         decided_by={
             "command": COMMAND,
             "data": lookup.sha256,
@@ -181,8 +180,8 @@ def practise_table(
     )
 
 
-def _played(given: tuple[Lookup, PractiseSettings], key: tuple[int, ...]) -> Content:
-    (lookup, settings), (n_log, seed) = given, key
+def _played(lookup: Lookup, settings: PractiseSettings, key: Key) -> Content:
+    n_log, seed = key
     return asdict(outcome_of(lookup, settings, n_log=n_log, seed=seed))
 
 

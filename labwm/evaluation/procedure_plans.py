@@ -91,10 +91,7 @@ def attempts(
         planning = time.process_time() - started
         arms = {**FIXED, PLAN: _seeded(chosen.operations)}
         for name, operations in arms.items():
-            if not operations:
-                continue
-            procedure = Procedure(operations=operations)
-            _, outcomes = lab.follow(smiles, procedure)
+            outcomes = _done(lab, smiles, operations)
             spent = planning if name == PLAN else 0.0
             found[name].append(
                 _attempt(model, smiles, outcomes, references[smiles], spent)
@@ -133,6 +130,15 @@ def _ratio_row(found: Mapping[str, Sequence[Attempt]], other: str) -> Row:
         f"{PLAN} / {other}", "seconds_ratio", None,
         float(first.sum() / second.sum()), interval(ratios, n), n,
     )  # fmt: skip
+
+
+def _done(
+    lab: ProcedureLab, smiles: str, operations: tuple[Operation, ...]
+) -> tuple[OperationOutcome, ...]:
+    if not operations:
+        return ()  # a plan to do nothing costs nothing and finds nothing
+    _, outcomes = lab.follow(smiles, Procedure(operations=operations))
+    return outcomes
 
 
 def _seeded(operations: Sequence[Operation]) -> tuple[Operation, ...]:

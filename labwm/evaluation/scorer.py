@@ -122,7 +122,7 @@ class PolicyGradient:
         self.scorer, self._discount, self._entropy = scorer, discount, entropy
         self._optimiser = torch.optim.Adam(scorer.parameters(), lr=rate)
 
-    def sample(self, seen: Seen, rng: np.random.Generator) -> tuple[
+    def draw(self, seen: Seen, rng: np.random.Generator) -> tuple[
         NDArray[np.float32], NDArray[np.int64]
     ]:  # fmt: skip
         """Return the features and a choice drawn by its probability, `e` each."""

@@ -24,7 +24,7 @@ from labwm.schema import (
 )
 from labwm.settings import home
 
-PLANNERS = {"baybe": "baybe"}
+PLANNERS = {"ax": "ax-platform", "baybe": "baybe", "bofire": "bofire"}
 """Planners by name, with the package that they are."""
 _FOLDER = Path(__file__).parent / "side"
 _WHICH = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
@@ -41,7 +41,8 @@ def side_interpreter(side_python: Path | None) -> Path:
         raise UnavailableError(
             f"Planners of other packages run in an environment of their own; {path} "
             "is no interpreter. Make one with `python -m venv FOLDER` and `FOLDER/bin/"
-            "pip install baybe[chem]`, and name FOLDER/bin/python."
+            "pip install baybe[chem] ax-platform bofire[optimization]`, and name "
+            "FOLDER/bin/python."
         )
     return path
 

@@ -1,4 +1,4 @@
-"""The prior that a bench asks: read, shipped, kept from before, or learnt now.
+"""The prior that a bench asks: read, kept from before, or learnt now.
 
 A prior belongs to the assays that it was learnt from: it is found again by their
 sha256 and by how it was learnt.
@@ -8,19 +8,16 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import labwm
 from labwm.data.assays import Assay, digest
-from labwm.errors import LabwmError, UnavailableError
+from labwm.errors import LabwmError
 from labwm.schema import canonical_json
-from labwm.settings import cache_folder, shipped
+from labwm.settings import cache_folder
 from labwm.world_model.tasks.items import ItemKind
 from labwm.world_model.tasks.learning import LearningSettings, learn_tasks
 from labwm.world_model.tasks.prior import TaskPrior
-from labwm.world_model.tasks.saving import load_prior, save_prior
-
-SHIPPED: Final = "assay_data/task_prior_molecules"
+from labwm.world_model.tasks.saving import load_prior, refuse_full, save_prior
 
 
 def prior_of(
@@ -32,19 +29,11 @@ def prior_of(
 ) -> tuple[TaskPrior, str]:
     """Return the prior of these assays and where it came from.
 
-    It is the shipped one if that was learnt from these very assays, the one in the
-    cache, or learnt now and kept there.
+    It is the one in the cache, or learnt now and kept there.
     """
     settings = settings or LearningSettings()
-    own = digest(assays)
-    prior = shipped_prior()
-    if (
-        prior is not None
-        and (prior.card.data_sha256, prior.kind) == (own, kind)
-        and _same(prior, settings)
-    ):
-        return prior, "shipped"
-    folder = cache_folder() / "task_priors" / _key(own, kind, settings)
+    key = _key(digest(assays), kind, settings)
+    folder = cache_folder() / "task_priors" / key
     try:
         return load_prior(folder), f"learnt before, {folder}"
     except LabwmError:
@@ -53,14 +42,6 @@ def prior_of(
     if not folder.exists():
         save_prior(prior, folder)
     return prior, f"learnt now, kept in {folder}"
-
-
-def shipped_prior() -> TaskPrior | None:
-    """Return the prior that ships with labwm, None where none does."""
-    try:
-        return load_prior(shipped(SHIPPED))
-    except UnavailableError:
-        return None
 
 
 def read_prior(folder: Path) -> tuple[TaskPrior, str]:
@@ -73,17 +54,19 @@ def settings_for(epochs: int | None) -> LearningSettings:
     return LearningSettings() if epochs is None else LearningSettings(epochs=epochs)
 
 
+def refuse_kept(folder: Path | None) -> None:
+    """Refuse a folder that a prior cannot be kept in, before anything is learnt.
+
+    Raises:
+        DuplicateError: If it holds one already.
+    """
+    if folder is not None:
+        refuse_full(folder)
+
+
 def keep_prior(prior: TaskPrior, folder: Path) -> str:
     """Save a prior into a folder that holds none; see `save_prior`."""
     return save_prior(prior, folder)
-
-
-def _same(prior: TaskPrior, settings: LearningSettings) -> bool:
-    content = asdict(settings)
-    wanted = {**content, **content.pop("shape")}
-    return all(
-        prior.card.settings.get(k) == v for k, v in wanted.items() if k != "shape"
-    )
 
 
 def _key(data: str, kind: str, settings: LearningSettings) -> str:

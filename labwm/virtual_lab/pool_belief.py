@@ -111,7 +111,8 @@ class PoolBelief:
         """Draw one function per agent from what it knows, `e x N`."""
         e, n = self.mean.shape
         normals = rng.standard_normal((e, n)).astype(np.float32)
-        prior = self._start + normals @ self._factor.T
+        drawn = self._start + normals @ self._factor.T
+        prior = np.asarray(drawn, dtype=np.float32)
         t = int(self._n.max())
         if not t:
             return prior

@@ -98,6 +98,9 @@ class GroupedRegression:
     residuals: Floats
     rows: NDArray[np.int64]
     """Rows of the table that were learnt from, `n`."""
+    bounds: tuple[float, float]
+    """Least and most of the target that can be drawn: what was seen, and a quarter of
+    its range more on either side."""
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
         """Return mean and scale of rows, `q` each; the scale is that of `residuals`.
@@ -147,7 +150,16 @@ def fit_grouped(
     slopes = _scale_slopes(known, errors / deviations)
     scale = deviations * _honest_tilt(known, errors / deviations, groups)
     return GroupedRegression(
-        known, centre, target, theta, inverse @ z, inverse, slopes, errors / scale, rows
+        known,
+        centre,
+        target,
+        theta,
+        inverse @ z,
+        inverse,
+        slopes,
+        errors / scale,
+        rows,
+        (float(y.min() - np.ptp(y) / 4), float(y.max() + np.ptp(y) / 4)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import LbfgsInvHessProduct, minimize
+from scipy.optimize import Bounds, LbfgsInvHessProduct, minimize
 from torch import Tensor
 
 from labwm.world_model.evidence_loss import Evidence, EvidenceLoss, kernel_at
@@ -99,7 +99,7 @@ def minimise_loss(
         first.numpy(),
         jac=True,
         method="L-BFGS-B",
-        bounds=bounds,
+        bounds=Bounds(bounds[:, 0], bounds[:, 1]),
         options={"maxiter": MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-4},
     )
     best = found.x

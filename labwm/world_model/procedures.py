@@ -233,7 +233,8 @@ def _drawn(
     mean, scale = part.regression.predict(features)
     residuals = part.regression.residuals
     rows = [_row(part, int(donor), n_done, len(residuals)) for donor in donors]
-    return mean + scale * residuals[rows]
+    # On a logarithmic scale a far draw would be beyond all that exists.
+    return np.clip(mean + scale * residuals[rows], *part.regression.bounds)
 
 
 def _row(part: Part, donor: int, n_done: int, n: int) -> int:

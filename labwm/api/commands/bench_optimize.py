@@ -74,7 +74,8 @@ def optimize(  # noqa: PLR0913 one argument per flag
     n_initial: Experiments without a model first; one batch when not given.
     seeds: Campaigns per policy.
     jobs: Processes.
-    planner_python: Interpreter that has BayBE, for --policy baybe.
+    planner_python: Interpreter that has BayBE, Ax or BoFire, for --policy baybe, ax or
+        bofire.
     keep: Folder that keeps campaigns: those in it are not run again.
     infeasible: Share of each table that fails, in one region that nobody is told of;
         --policy failure_blind is the default policy that does not learn of failures.

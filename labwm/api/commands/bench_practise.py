@@ -10,6 +10,7 @@ from labwm.api.terminal import Json, out, refuse_unwritable, side, table, write_
 from labwm.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from labwm.evaluation.practise import Practised
     from labwm.evaluation.table import BenchTable
 
 Tables = Annotated[
@@ -72,7 +73,7 @@ def practise(  # noqa: PLR0913 one argument per flag
         jobs=jobs,
         keep=keep,
     )
-    played = {}
+    played: dict[str, Practised] = {}
     for one in data:
         rules, measurements = material(one, protocol)
         with progress_bar() as shown:

@@ -72,12 +72,14 @@ def tasks(  # noqa: PLR0913 one argument per flag
         keep_prior,
         prior_of,
         read_prior,
+        refuse_kept,
         settings_for,
     )
     from labwm.evaluation.tasks import TaskSettings, bench_tasks
 
     wanted = TaskSettings(tuple(support), seeds)
     columns = AssayColumns(item, assay, value, relation, relation_of, active)
+    refuse_kept(keep)
     split = _split(data, columns, asked, family)
     with progress_bar() as shown:
         tell = teller(shown)

@@ -60,7 +60,8 @@ class Items:
 def items_of(counts: csr_array, is_readable: NDArray[np.bool_]) -> Items:
     """Return items from their counts."""
     levels = _thermometer(counts)
-    return Items(counts, is_readable, levels, np.asarray(levels.sum(axis=1)).ravel())
+    sizes = levels @ np.ones(levels.shape[1], np.float32)
+    return Items(counts, is_readable, levels, np.asarray(sizes))
 
 
 def encode_items(items: Sequence[str], kind: ItemKind) -> Items:

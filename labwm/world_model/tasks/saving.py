@@ -33,11 +33,7 @@ def save_prior(prior: TaskPrior, folder: Path) -> str:
     Raises:
         DuplicateError: If the folder holds a prior already.
     """
-    if (folder / PRIOR).exists():
-        raise DuplicateError(
-            f"A folder holds one task prior; {folder.name!r} has one already. Choose "
-            "another folder: a saved prior is never overwritten."
-        )
+    refuse_full(folder)
     weights = prior.network.state_dict()
     packed = save({name: tensor.half() for name, tensor in weights.items()})
     content: dict[str, Any] = {
@@ -55,6 +51,19 @@ def save_prior(prior: TaskPrior, folder: Path) -> str:
     # The file that says that there is a prior comes last: a cut-off leaves none.
     (folder / PRIOR).write_bytes(canonical_json({**content, "sha256": sha256}))
     return sha256
+
+
+def refuse_full(folder: Path) -> None:
+    """Refuse a folder that holds a prior already.
+
+    Raises:
+        DuplicateError: If it does.
+    """
+    if (folder / PRIOR).exists():
+        raise DuplicateError(
+            f"A folder holds one task prior; {folder.name!r} has one already. Choose "
+            "another folder: a saved prior is never overwritten."
+        )
 
 
 def load_prior(folder: Path) -> TaskPrior:

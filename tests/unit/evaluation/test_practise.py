@@ -115,13 +115,13 @@ def test_training_learns_which_candidate_pays():
         best=np.full(64, 2.5),
         is_open=np.ones((64, 3), dtype=bool),
     )
-    first = gradient.sample(many, rng)[1]
+    first = gradient.draw(many, rng)[1]
     assert len(set(first.tolist())) == 3
     for _ in range(40):
-        features, rows = gradient.sample(many, rng)
+        features, rows = gradient.draw(many, rng)
         pays = (rows == 1).astype(float)
         gradient.learn(Steps([features], [many.is_open], [rows], [pays]))
-    assert np.mean(gradient.sample(many, rng)[1] == 1) > 0.8
+    assert np.mean(gradient.draw(many, rng)[1] == 1) > 0.8
 
 
 def test_the_place_of_the_first_hit_counts_from_one():

@@ -166,7 +166,8 @@ def test_the_command_reads_learns_keeps_and_scores(tmp_path, capsys):
         *("--seeds", "1", "--epochs", "1", "--plots", str(tmp_path / "plots")),
         *("--json", str(tmp_path / "found.json")),
     ]
-    assert run(words) == 0
+    kept = ["--keep", str(tmp_path / "prior")]
+    assert run(words + kept) == 0
     assert "learnt now" in capsys.readouterr().err
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["command"] == "labwm bench tasks"
@@ -175,6 +176,9 @@ def test_the_command_reads_learns_keeps_and_scores(tmp_path, capsys):
     assert (tmp_path / "plots" / "tasks.png").exists()
     assert run(words) == 0
     assert "learnt before" in capsys.readouterr().err
+    assert run(words + kept) == 4
+    assert "holds one task prior" in capsys.readouterr().err
+    assert run([*words, "--prior", str(tmp_path / "prior")]) == 0
 
 
 def test_the_command_refuses_what_it_cannot_read(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The streaming posterior against the one in double precision, and features on disk."""
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from labwm.errors import MoleculeError
 from labwm.world_model import GaussianProcessModel, fit, molecules, stream
 from labwm.world_model.count_table import count_table
 from labwm.world_model.feature_store import store_path
+from labwm.world_model.inputs import Inputs
 from labwm.world_model.marginals import MANY_ROWS, POOL
 from labwm.world_model.molecules import counts_of, descriptors_of
 from labwm.world_model.stream import TOLERANCE, PosteriorStream
@@ -70,23 +73,22 @@ def test_a_pool_is_ranked_as_in_double_precision():
     assert np.argmax(found) == np.argmax(exact)
 
 
-def test_memory_for_a_pool_does_not_grow_with_it():
+def test_a_pool_is_read_one_block_at_a_time_and_nothing_of_it_is_kept():
     (own,) = _many_doses().surrogates
     assert isinstance(own, Surrogate)
-    block = own.encode(dose_questions(POOL, seed=9))
-    sizes = []
-    for times in (1, 16):
-        tracked: list[int] = []
-        with torch.profiler.profile(profile_memory=True) as profile:
-            for _ in own.stream.over(block for _ in range(times)):
-                pass
-        held = 0
-        for event in profile.profiler.kineto_results.events():
-            if event.name() == "[memory]":
-                held += event.nbytes()
-                tracked.append(held)
-        sizes.append(max(tracked))
-    assert sizes[1] < 1.1 * sizes[0]
+    given: list[weakref.ref[Inputs]] = []
+
+    def pool() -> Iterator[Inputs]:
+        for seed in range(4):
+            block = own.encode(dose_questions(64, seed=seed))
+            given.append(weakref.ref(block))
+            yield block
+
+    for i, (mean, variance) in enumerate(own.stream.over(pool())):
+        assert len(given) == i + 1
+        assert len(mean) == len(variance) == 64
+        # The block before this one is gone.
+        assert all(one() is None for one in given[:-1])
 
 
 def test_single_precision_is_left_where_it_is_not_enough(
