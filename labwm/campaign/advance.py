@@ -184,5 +184,4 @@ def _report_step(store: Books, campaign_id: str, did: str, waits_for: WaitsFor) 
 def open_ids() -> tuple[str, ...]:
     """Return the campaigns that are not done, oldest first."""
     with books().ledger.survey() as survey:
-        seen = survey.overviews(last=(), since=())
-    return tuple(row.id for row in seen if row.state is CampaignState.OPEN)
+        return survey.open_campaigns()

@@ -4,7 +4,7 @@ What lists and pages show of a campaign is a few rows of the ledger: counts that
 transaction keeps, the last batch, the last events of some kinds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,19 +111,28 @@ def standing_of(books: Books, campaign_id: str) -> Standing:
     with books.ledger.survey() as survey:
         found = survey.overviews(campaign_id, last=_KINDS, since=CLOSING)
         if found:
-            return _standing(books, survey, found[0], {})
+            return _standings(books, survey, found)[0]
     books.ledger.campaign(campaign_id)  # says which there are
     raise cut_off(campaign_id)
 
 
 def standings(books: Books) -> tuple[Standing, ...]:
     """Return where every campaign stands, the oldest first."""
-    protocols: dict[tuple[str, int], Protocol] = {}
     with books.ledger.survey() as survey:
-        return tuple(
-            _standing(books, survey, seen, protocols)
-            for seen in survey.overviews(last=_KINDS, since=CLOSING)
-        )
+        found = survey.overviews(last=_KINDS, since=CLOSING)
+        return _standings(books, survey, found)
+
+
+def _standings(
+    books: Books, survey: Survey, found: Sequence[Overview]
+) -> tuple[Standing, ...]:
+    protocols: dict[tuple[str, int], Protocol] = {}
+    # Only of an open round is it asked what is in it.
+    unfinished = [seen for seen in found if (r := last_round(seen)) and not r.is_closed]
+    whole = survey.with_bodies(unfinished) if unfinished else {}
+    return tuple(
+        _standing(books, survey, whole.get(seen.id, seen), protocols) for seen in found
+    )
 
 
 def opening_in(seen: Overview) -> Opening:
@@ -164,6 +173,8 @@ def _pending(survey: Survey, last: Round | None) -> frozenset[str]:
         return frozenset()
     job = last.job
     named = {well.name: well.proposal_id for well in job.wells if well.proposal_id}
+    if last.sent is None:
+        return frozenset(named.values())  # no lab has it
     answered = survey.answered(job.campaign_id, set(named.values()))
     again = {
         named.get(well)

@@ -4,6 +4,7 @@ Nothing here reads a measurement: counts come from `tallies`, states from the st
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -124,11 +125,14 @@ def _last_batches(
         batches.c.campaign_id == newest.c.campaign_id,
         batches.c.event_seq == newest.c.seq,
     )
-    query = last_moves(batches, APPROVAL.name, "batch_id").join(newest, is_newest)
-    found = {row.campaign_id: batch_view(row) for row in connection.execute(query)}
+    light = last_moves(batches, APPROVAL.name, "batch_id", with_body=False)
+    found = {
+        row.campaign_id: batch_view(row)
+        for row in connection.execute(light.join(newest, is_newest))
+    }
+    light = last_moves(jobs, SUBMISSION.name, "submission_key", with_body=False)
     query = (
-        last_moves(jobs, SUBMISSION.name, "submission_key")
-        .join(batches, batches.c.batch_id == jobs.c.batch_id)
+        light.join(batches, batches.c.batch_id == jobs.c.batch_id)
         .join(newest, is_newest)
         .order_by(jobs.c.attempt)
     )
@@ -136,6 +140,36 @@ def _last_batches(
     for row in connection.execute(query):
         sent[row.campaign_id] = job_view(row)
     return found, sent
+
+
+def with_bodies(
+    connection: Connection, seen: Collection[Overview]
+) -> dict[str, Overview]:
+    """Return overviews whose last batch and job can be read, by campaign."""
+    batch_ids = [one.batch.id for one in seen if one.batch is not None]
+    keys = [one.job.submission_key for one in seen if one.job is not None]
+    query = last_moves(batches, APPROVAL.name, "batch_id")
+    rows = connection.execute(query.where(batches.c.batch_id.in_(batch_ids)))
+    batch_of = {row.campaign_id: batch_view(row) for row in rows}
+    query = last_moves(jobs, SUBMISSION.name, "submission_key")
+    rows = connection.execute(query.where(jobs.c.submission_key.in_(keys)))
+    job_of = {row.campaign_id: job_view(row) for row in rows}
+    return {
+        one.id: replace(one, batch=batch_of.get(one.id), job=job_of.get(one.id))
+        for one in seen
+    }
+
+
+def open_campaigns(connection: Connection) -> tuple[str, ...]:
+    """Return the campaigns that are open, the oldest first."""
+    state = states["campaign"].c
+    query = (
+        select(campaigns.c.id)
+        .join(states["campaign"], state.campaign_id == campaigns.c.id)
+        .where(state.state == CampaignState.OPEN.value)
+        .order_by(campaigns.c.opened_at, campaigns.c.id)
+    )
+    return tuple(connection.scalars(query))
 
 
 def _since_last_batch(

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, func, literal, select
 
 from labwm.errors import NotFoundError, suggest
 from labwm.schema import (
@@ -215,11 +215,18 @@ def last_model_card(connection: Connection, campaign_id: str) -> ModelCard | Non
     return None if body is None else ModelCard.model_validate_json(body)
 
 
-def last_moves(content: Table, machine_name: str, subject: str) -> Select[Any]:
-    """Select content rows with present state, and who took the last step, when."""
+def last_moves(
+    content: Table, machine_name: str, subject: str, *, with_body: bool = True
+) -> Select[Any]:
+    """Select content rows with present state, and who took the last step, when.
+
+    Without bodies, which are most of what is stored, they are empty.
+    """
     state, step = states[machine_name], moves[machine_name]
+    columns: list[Any] = [column for column in content.c if column.name != "body"]
+    columns.append(content.c.body if with_body else literal("").label("body"))
     return (
-        select(content, state.c.state, state.c.detail, events.c.at, events.c.actor)
+        select(*columns, state.c.state, state.c.detail, events.c.at, events.c.actor)
         .join(state, state.c[subject] == content.c[subject])
         .join(
             step, (step.c[subject] == state.c[subject]) & (step.c.step == state.c.step)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from labwm.schema import Measurement, ModelCard, Protocol
 from labwm.store import observations, queries, result_queries, tallies
-from labwm.store.overview import overviews
+from labwm.store.overview import open_campaigns, overviews, with_bodies
 from labwm.store.views import BatchView, JobView, Overview
 
 
@@ -29,6 +29,14 @@ class Survey:
     ) -> tuple[Overview, ...]:
         """Return how campaigns stand in numbers; see `overview.overviews`."""
         return overviews(self.connection, campaign_id, last=last, since=since)
+
+    def with_bodies(self, seen: Collection[Overview]) -> dict[str, Overview]:
+        """Return overviews whose last batch and job can be read, by campaign."""
+        return with_bodies(self.connection, seen)
+
+    def open_campaigns(self) -> tuple[str, ...]:
+        """Return the campaigns that are open, the oldest first."""
+        return open_campaigns(self.connection)
 
     def tallies(self) -> dict[str, dict[str, int]]:
         """Return what became of each campaign's experiments; see `tallies`."""

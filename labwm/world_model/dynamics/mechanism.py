@@ -153,10 +153,12 @@ class Mechanism:
             rtol=1e-7,
             atol=1e-9 * max(1.0, *start),
         )
+        solution = solved.sol
+        assert solution is not None  # asked for by `dense_output`
         weights = np.array(
             [[own.get(s, 0.0) for s in self.species] for own in self.observed.values()]
         )
-        return lambda times: (weights @ solved.sol(np.clip(times, 0.0, until))).T
+        return lambda times: (weights @ solution(np.clip(times, 0.0, until))).T
 
     def _amount(self, said: float | str, conditions: Conditions) -> float:
         if not isinstance(said, str):
