@@ -50,23 +50,23 @@ def amend(  # noqa: PLR0913 one argument per flag
     All changes are made or none. Batches of which nothing was sent are void: what the
     new version allows of them goes first in the next batch, under a new approval.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    reason: Kept with the amendment.
-    drop: PARAMETER=LEVEL that can be had no longer. Repeatable, as the next ones.
-    add: PARAMETER=LEVEL that is new, or was dropped before.
-    bounds: PARAMETER=LOW:HIGH, in the parameter's unit.
-    objective: READOUT=maximise, minimise or match:TARGET; all that hold from now on.
-    protocol: File with a later version of the whole protocol.
-    carry: File that says how results of before are read under it: renamed, levels,
-        filled, left_out.
-    result: File with results of one's own: a list of conditions, readouts and, where a
-        planned well or proposal was done differently, instead_of.
-    correct: RESULT:READOUT=VALUE; the value as in a table's cell.
-    retract: RESULT that must not count. Results are named by their digest, or its first
-        8 letters: `labwm trace JOB/WELL` shows them.
-    dry_run: Only say what would happen.
+    Args:
+        name: Name of the campaign.
+        reason: Kept with the amendment.
+        drop: PARAMETER=LEVEL that can be had no longer. Repeatable, as the next ones.
+        add: PARAMETER=LEVEL that is new, or was dropped before.
+        bounds: PARAMETER=LOW:HIGH, in the parameter's unit.
+        objective: READOUT=maximise, minimise or match:TARGET; all that hold from now
+            on.
+        protocol: File with a later version of the whole protocol.
+        carry: File that says how results of before are read under it: renamed, levels,
+            filled, left_out.
+        result: File with results of one's own: a list of conditions, readouts and,
+            where a planned well or proposal was done differently, instead_of.
+        correct: RESULT:READOUT=VALUE; the value as in a table's cell.
+        retract: RESULT that must not count. Results are named by their digest, or its
+            first 8 letters: `labwm trace JOB/WELL` shows them.
+        dry_run: Only say what would happen.
     """
     refuse_unwritable(json)
     rules = campaign.protocol_of(name)
@@ -115,10 +115,9 @@ def amend(  # noqa: PLR0913 one argument per flag
 def pause(name: str, *, reason: str, json: Json = None) -> int:
     """Send nothing more until somebody resumes; what the lab has still comes in.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    reason: Kept in the ledger.
+    Args:
+        name: Name of the campaign.
+        reason: Kept in the ledger.
     """
     asked = record(ReasonRequest, {"campaign_id": name, "reason": reason})
     write_json(json, campaign.pause(asked, principal=_person()))
@@ -129,10 +128,9 @@ def pause(name: str, *, reason: str, json: Json = None) -> int:
 def resume(name: str, *, reason: str, json: Json = None) -> int:
     """Let a paused campaign go on where it was.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    reason: Kept in the ledger.
+    Args:
+        name: Name of the campaign.
+        reason: Kept in the ledger.
     """
     asked = record(ReasonRequest, {"campaign_id": name, "reason": reason})
     write_json(json, campaign.resume(asked, principal=_person()))
@@ -143,10 +141,9 @@ def resume(name: str, *, reason: str, json: Json = None) -> int:
 def stop(name: str, *, reason: str, json: Json = None) -> int:
     """End a campaign before its budget is spent; late results are still taken in.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    reason: Kept in the ledger.
+    Args:
+        name: Name of the campaign.
+        reason: Kept in the ledger.
     """
     asked = record(ReasonRequest, {"campaign_id": name, "reason": reason})
     write_json(json, campaign.close(asked, principal=_person()))

@@ -24,15 +24,14 @@ def screen(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Back-test the screening of a pool whose scores are known.
 
-    Parameters
-    ----------
-    data: Catalogue name or table.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    share: Of the pool, measured first and in each batch.
-    batches: The first included.
-    top: Best molecules to find.
-    seeds: Campaigns per policy, each on shuffled rows.
-    jobs: Processes.
+    Args:
+        data: Catalogue name or table.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        share: Of the pool, measured first and in each batch.
+        batches: The first included.
+        top: Best molecules to find.
+        seeds: Campaigns per policy, each on shuffled rows.
+        jobs: Processes.
     """
     refuse_unwritable(json)
     rules, measurements = material(data, protocol)
@@ -78,13 +77,12 @@ def env(
 ) -> None:
     """Time the practice environments: steps per second, resets included.
 
-    Parameters
-    ----------
-    data: Catalogue name or table; the dyes that ship when not given.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    rows: Rows that the model learns from.
-    envs: Environments side by side.
-    budget: Experiments of an episode.
+    Args:
+        data: Catalogue name or table; the dyes that ship when not given.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        rows: Rows that the model learns from.
+        envs: Environments side by side.
+        budget: Experiments of an episode.
     """
     refuse_unwritable(json)
     if data is None:

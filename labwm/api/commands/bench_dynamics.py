@@ -40,15 +40,14 @@ def dynamics(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Score models of curves: from conditions alone, and from the first quarter.
 
-    Parameters
-    ----------
-    data: Catalogue name or table, one row per read.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    split: condition keeps curves of equal conditions together, curve does not; auto is
-        condition from ten distinct ones on.
-    readout: Which one is scored; that of the first objective when not given.
-    seeds: Splits to draw, a fifth of the curves asked about in each.
-    plots: Folder for curves with what was said of them.
+    Args:
+        data: Catalogue name or table, one row per read.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        split: condition keeps curves of equal conditions together, curve does not; auto
+            is condition from ten distinct ones on.
+        readout: Which one is scored; that of the first objective when not given.
+        seeds: Splits to draw, a fifth of the curves asked about in each.
+        plots: Folder for curves with what was said of them.
     """
     refuse_unwritable(json)
     rules = protocol_of(data, protocol)

@@ -49,22 +49,21 @@ def fidelity(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Play a panel of policies in the model of a small biased log, and in the table.
 
-    Parameters
-    ----------
-    protocol: Name or file, of a single table; the catalogue's when not given.
-    recipe: Of the world model.
-    behaviour: Who measured the log: leaning takes worse rows more often, lower_half the
-        worse half, corner the rows around one.
-    rows: Of a log; 5 % of the table, within 20 and 200, when not given.
-    logs: Logs, each with a model of its own.
-    seeds: Campaigns of each policy in each lab, for each log.
-    budget: Experiments of a campaign.
-    n_initial: The first of them, drawn at random.
-    returned: What a policy is valued by: area under the best so far, or the best.
-    unbounded: Let worlds play values beyond a readout's declared bounds.
-    jobs: Processes.
-    keep: Folder that keeps campaigns: those in it are not played again.
-    plots: Folder for plots.
+    Args:
+        protocol: Name or file, of a single table; the catalogue's when not given.
+        recipe: Of the world model.
+        behaviour: Who measured the log: leaning takes worse rows more often, lower_half
+            the worse half, corner the rows around one.
+        rows: Of a log; 5 % of the table, within 20 and 200, when not given.
+        logs: Logs, each with a model of its own.
+        seeds: Campaigns of each policy in each lab, for each log.
+        budget: Experiments of a campaign.
+        n_initial: The first of them, drawn at random.
+        returned: What a policy is valued by: area under the best so far, or the best.
+        unbounded: Let worlds play values beyond a readout's declared bounds.
+        jobs: Processes.
+        keep: Folder that keeps campaigns: those in it are not played again.
+        plots: Folder for plots.
     """
     refuse_unwritable(json)
     if protocol is not None and len(data) > 1:

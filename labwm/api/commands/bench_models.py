@@ -53,18 +53,19 @@ def predict(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Score models on rows that they did not see.
 
-    Parameters
-    ----------
-    data: Catalogue name or table.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    split: random, scaffold, time, group, replicates (one of each condition is learnt
-        from), sizes (nested parts of 100, 316, 1,000, … rows, and the power of the rows
-        that the error falls by), or a file with the columns row, fold, role.
-    by: Parameter that a scaffold, time or group split goes by; a time split without
-        one takes the order of the table.
-    readout: Which one is scored; that of the first objective when not given.
-    seeds: Splits to draw; a file has its own folds.
-    plots: Folder for calibration, predicted against measured, error against support.
+    Args:
+        data: Catalogue name or table.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        split: random, scaffold, time, group, replicates (one of each condition is
+            learnt from), sizes (nested parts of 100, 316, 1,000, … rows, and the power
+            of the rows that the error falls by), or a file with the columns row, fold,
+            role.
+        by: Parameter that a scaffold, time or group split goes by; a time split without
+            one takes the order of the table.
+        readout: Which one is scored; that of the first objective when not given.
+        seeds: Splits to draw; a file has its own folds.
+        plots: Folder for calibration, predicted against measured, error against
+            support.
     """
     refuse_unwritable(json)
     rules, measurements = material(data, protocol)
@@ -94,12 +95,11 @@ def feedback(
 ) -> None:
     """Do 90 % intervals hold where a policy went because of what the model said?
 
-    Parameters
-    ----------
-    policy: That chooses.
-    batch: Experiments per round.
-    budget: Experiments per campaign.
-    seeds: Campaigns on each table.
+    Args:
+        policy: That chooses.
+        batch: Experiments per round.
+        budget: Experiments per campaign.
+        seeds: Campaigns on each table.
     """
     refuse_unwritable(json)
     named = [one.partition("@") for one in data]

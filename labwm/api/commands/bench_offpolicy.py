@@ -41,16 +41,15 @@ def offpolicy(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Value what a policy chose by a model of what another one measured.
 
-    Parameters
-    ----------
-    data: Catalogue name or table that answers.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    recipe: Of the world model.
-    rows: Distinct rows of a log that are learnt from.
-    measured: Experiments of a judged policy that are measured.
-    block: Experiments of a campaign that count as one policy.
-    seeds: Logs drawn of each behaviour.
-    plots: Folder for plots.
+    Args:
+        data: Catalogue name or table that answers.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        recipe: Of the world model.
+        rows: Distinct rows of a log that are learnt from.
+        measured: Experiments of a judged policy that are measured.
+        block: Experiments of a campaign that count as one policy.
+        seeds: Logs drawn of each behaviour.
+        plots: Folder for plots.
     """
     refuse_unwritable(json)
     rules, measurements = material(data, protocol)

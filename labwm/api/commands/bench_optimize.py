@@ -64,22 +64,22 @@ def optimize(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Back-test policies on tables: how fast does each find what they hold?
 
-    Parameters
-    ----------
-    family: Name or file of a family of tables, scored together; instead of --data.
-    half: Tables of the family to run.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    batch: Experiments per round; the family's or the protocol's when not given.
-    budget: Experiments per campaign; the family's, or 40, when not given.
-    n_initial: Experiments without a model first; one batch when not given.
-    seeds: Campaigns per policy.
-    jobs: Processes.
-    planner_python: Interpreter that has BayBE, Ax or BoFire, for --policy baybe, ax or
-        bofire.
-    keep: Folder that keeps campaigns: those in it are not run again.
-    infeasible: Share of each table that fails, in one region that nobody is told of;
-        --policy failure_blind is the default policy that does not learn of failures.
-    plots: Folder for plots.
+    Args:
+        family: Name or file of a family of tables, scored together; instead of --data.
+        half: Tables of the family to run.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        batch: Experiments per round; the family's or the protocol's when not given.
+        budget: Experiments per campaign; the family's, or 40, when not given.
+        n_initial: Experiments without a model first; one batch when not given.
+        seeds: Campaigns per policy.
+        jobs: Processes.
+        planner_python: Interpreter that has BayBE, Ax or BoFire, for --policy baybe, ax
+            or bofire.
+        keep: Folder that keeps campaigns: those in it are not run again.
+        infeasible: Share of each table that fails, in one region that nobody is told
+            of; --policy failure_blind is the default policy that does not learn of
+            failures.
+        plots: Folder for plots.
     """
     refuse_unwritable(json)
     tables = _family(data, family, half, protocol)

@@ -44,17 +44,16 @@ def practise(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Count real experiments to the top 1 % with and without practice.
 
-    Parameters
-    ----------
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    seeds: Logs of each length.
-    budget: Most real experiments after the log.
-    recipe: Of the world model that the virtual lab is made of.
-    worlds: Worlds that each candidate policy is tried in.
-    iterations: Steps of training in the virtual lab.
-    jobs: Processes.
-    keep: Folder that keeps what each log led to: it is not run again.
-    plots: Folder for the plot.
+    Args:
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        seeds: Logs of each length.
+        budget: Most real experiments after the log.
+        recipe: Of the world model that the virtual lab is made of.
+        worlds: Worlds that each candidate policy is tried in.
+        iterations: Steps of training in the virtual lab.
+        jobs: Processes.
+        keep: Folder that keeps what each log led to: it is not run again.
+        plots: Folder for the plot.
     """
     refuse_unwritable(json)
     if len(set(data)) < len(data):

@@ -31,13 +31,12 @@ def procedure_log(
 ) -> None:
     """Do random operations on molecules in the lab of procedures, and log them.
 
-    Parameters
-    ----------
-    log: File that is appended to, a line per episode; a run that stopped goes on.
-    molecules: How many, drawn by their hashes.
-    heavy_atoms: Most heavy atoms of a molecule.
-    episodes: Random ones of each molecule, beside its reference.
-    seed: Of the first random episode.
+    Args:
+        log: File that is appended to, a line per episode; a run that stopped goes on.
+        molecules: How many, drawn by their hashes.
+        heavy_atoms: Most heavy atoms of a molecule.
+        episodes: Random ones of each molecule, beside its reference.
+        seed: Of the first random episode.
     """
     from labwm.evaluation.procedure_log import LogSettings, choose_molecules, make_log
 
@@ -75,14 +74,13 @@ def procedures(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Score the model of operations, and plans made in it, on unseen molecules.
 
-    Parameters
-    ----------
-    log: Made by `labwm bench procedure-log`; the one that ships when not given.
-    seed: Of the split by molecules.
-    test_share: Share of the molecules that the model does not see.
-    particles: Of each roll-out.
-    plans: Unseen molecules on which plans are tried in the lab; 0 for none.
-    cost_share: What a plan may be expected to cost, of the fixed recipe.
+    Args:
+        log: Made by `labwm bench procedure-log`; the one that ships when not given.
+        seed: Of the split by molecules.
+        test_share: Share of the molecules that the model does not see.
+        particles: Of each roll-out.
+        plans: Unseen molecules on which plans are tried in the lab; 0 for none.
+        cost_share: What a plan may be expected to cost, of the fixed recipe.
     """
     refuse_unwritable(json)
     from labwm.data.procedures import SHIPPED, read_procedures

@@ -15,11 +15,10 @@ def stopping(
 ) -> None:
     """When a campaign says that little is left to gain, is it so?
 
-    Parameters
-    ----------
-    batch: Experiments per round.
-    budget: Experiments per campaign.
-    seeds: Campaigns on each table.
+    Args:
+        batch: Experiments per round.
+        budget: Experiments per campaign.
+        seeds: Campaigns on each table.
     """
     refuse_unwritable(json)
     named = [one.partition("@") for one in data]

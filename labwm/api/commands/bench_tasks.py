@@ -46,25 +46,26 @@ def tasks(  # noqa: PLR0913 one argument per flag
 ) -> None:
     """Learn from many assays, and score few-shot predictions of others.
 
-    Parameters
-    ----------
-    data: Folder of tables, or a table of many assays. Files named after train, valid
-        and test have these roles; otherwise a fifth of the assays is kept out.
-    asked: Role of the files whose assays are asked about.
-    kind: Of items: SMILES, sequences, or DNA read from both strands.
-    item: Column of the items; by its usual name when not given, as all the others.
-    assay: Column of the assay's name; without one a file is an assay.
-    value: Column of what was measured, in one unit.
-    relation: Column of =, < and >.
-    relation_of: Column that the relation speaks of, if it is not the value.
-    active: Column of labels; the upper half of each assay when there is none.
-    family: Assays whose names agree up to this text are kept out together.
-    seeds: Supports drawn of each assay and size.
-    epochs: Times that the assays are gone through in learning.
-    prior: Folder of a prior learnt before; nothing is learnt then.
-    keep: Folder to save the prior in.
-    search_budget: Experiments to find the top 5 % of each assay with; 0 for no search.
-    plots: Folder for a picture.
+    Args:
+        data: Folder of tables, or a table of many assays. Files named after train,
+            valid and test have these roles; otherwise a fifth of the assays is kept
+            out.
+        asked: Role of the files whose assays are asked about.
+        kind: Of items: SMILES, sequences, or DNA read from both strands.
+        item: Column of the items; by its usual name when not given, as all the others.
+        assay: Column of the assay's name; without one a file is an assay.
+        value: Column of what was measured, in one unit.
+        relation: Column of =, < and >.
+        relation_of: Column that the relation speaks of, if it is not the value.
+        active: Column of labels; the upper half of each assay when there is none.
+        family: Assays whose names agree up to this text are kept out together.
+        seeds: Supports drawn of each assay and size.
+        epochs: Times that the assays are gone through in learning.
+        prior: Folder of a prior learnt before; nothing is learnt then.
+        keep: Folder to save the prior in.
+        search_budget: Experiments to find the top 5 % of each assay with; 0 for no
+            search.
+        plots: Folder for a picture.
     """
     refuse_unwritable(json)
     from labwm.data.assay_columns import AssayColumns

@@ -44,17 +44,16 @@ def start(  # noqa: PLR0913 one argument per flag
 
     The same command again goes on with the same campaign.
 
-    Parameters
-    ----------
-    protocol: Name of a shipped protocol, or a protocol file.
-    name: Name of the campaign; the protocol's name when not given.
-    data: Catalogue name or table that replay plays or virtual learns; the
-        catalogue's set of the protocol's name when not given.
-    lab: protocol, virtual, replay, xtb, folder or http.
-    budget: Experiments to measure in all.
-    batch_size: Experiments per round; the protocol's when not given.
-    policy: Policy that proposes.
-    seed: Random seed.
+    Args:
+        protocol: Name of a shipped protocol, or a protocol file.
+        name: Name of the campaign; the protocol's name when not given.
+        data: Catalogue name or table that replay plays or virtual learns; the
+            catalogue's set of the protocol's name when not given.
+        lab: protocol, virtual, replay, xtb, folder or http.
+        budget: Experiments to measure in all.
+        batch_size: Experiments per round; the protocol's when not given.
+        policy: Policy that proposes.
+        seed: Random seed.
     """
     refuse_unwritable(json)
     fields = {
@@ -78,9 +77,8 @@ def start(  # noqa: PLR0913 one argument per flag
 def advance(name: str, *, json: Json = None) -> int:
     """Move a campaign on until it waits or is done.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
+    Args:
+        name: Name of the campaign.
     """
     refuse_unwritable(json)
     return _advance(name, json)
@@ -89,9 +87,8 @@ def advance(name: str, *, json: Json = None) -> int:
 def status(name: str, *, json: Json = None) -> None:
     """Say how a campaign stands.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
+    Args:
+        name: Name of the campaign.
     """
     found = campaign.status(name)
     write_json(json, found)
@@ -118,10 +115,9 @@ def list_all(*, json: Json = None) -> None:
 def report(name: str, *, folder: Path | None = None, json: Json = None) -> None:
     """Write the report of a campaign: figures, drawings and one page.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    folder: Where to write; by default where the campaign's page shows it.
+    Args:
+        name: Name of the campaign.
+        folder: Where to write; by default where the campaign's page shows it.
     """
     refuse_unwritable(json)
     made = campaign.report(name, folder or settings.home() / "reports" / name)

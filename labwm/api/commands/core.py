@@ -23,11 +23,10 @@ def core(
 ) -> None:
     """Time features, similarities, fits and posteriors beside matrix products.
 
-    Parameters
-    ----------
-    data: Catalogue name or table, of molecules.
-    protocol: Name or file; the catalogue's protocol of the data when not given.
-    peer: Time BoTorch's path too.
+    Args:
+        data: Catalogue name or table, of molecules.
+        protocol: Name or file; the catalogue's protocol of the data when not given.
+        peer: Time BoTorch's path too.
     """
     refuse_unwritable(json)
     rules, measurements = material(data, protocol)

@@ -26,9 +26,8 @@ def list_all(*, json: Json = None) -> None:
 def fetch(name: str) -> None:
     """Fetch the files of a public set into the cache, and check their sha256.
 
-    Parameters
-    ----------
-    name: Name in the catalogue.
+    Args:
+        name: Name in the catalogue.
     """
     from labwm.data.catalogue import fetch as fetch_set
 
@@ -38,9 +37,8 @@ def fetch(name: str) -> None:
 def describe(name: str, *, json: Json = None) -> None:
     """Say what a public set or a table of one's own holds.
 
-    Parameters
-    ----------
-    name: Name in the catalogue, or a table file.
+    Args:
+        name: Name in the catalogue, or a table file.
     """
     from labwm.data.catalogue import catalogue, load_table
 
@@ -85,11 +83,10 @@ def import_table(data: str, *, protocol: str, output: Path, json: Json = None) -
     Nothing is dropped: a value that cannot be read has its status, and the reports say
     what is odd.
 
-    Parameters
-    ----------
-    data: Name in the catalogue, or a table file.
-    protocol: Name of a shipped protocol, or a protocol file.
-    output: Folder to write; what stood there is replaced as a whole.
+    Args:
+        data: Name in the catalogue, or a table file.
+        protocol: Name of a shipped protocol, or a protocol file.
+        output: Folder to write; what stood there is replaced as a whole.
     """
     from labwm.data.assay import read_assay
     from labwm.data.dataset import to_dataset

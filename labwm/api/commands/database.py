@@ -19,9 +19,8 @@ def downgrade() -> None:
 def backup(file: Path) -> None:
     """Copy the ledger to a file while it is in use.
 
-    Parameters
-    ----------
-    file: File that does not exist yet.
+    Args:
+        file: File that does not exist yet.
     """
     lines([campaign.backup_database(file)])
 

@@ -22,10 +22,9 @@ def approve(
 ) -> int:
     """Approve the batch that waits, as the holder of LABWM_KEY or as this person.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        note: Kept with the decision.
     """
     return _decide("approve", name, digest, note, json)
 
@@ -35,10 +34,9 @@ def reject(
 ) -> int:
     """Reject the batch that waits, as the holder of LABWM_KEY or as this person.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        note: Kept with the decision.
     """
     return _decide("reject", name, digest, note, json)
 
@@ -46,10 +44,9 @@ def reject(
 def unfreeze(name: str, *, note: str, json: Json = None) -> int:
     """Let a campaign go on that was frozen by results far from their predictions.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    note: What you found; kept with the decision.
+    Args:
+        name: Name of the campaign.
+        note: What you found; kept with the decision.
     """
     principal = this_person()
     lifted = campaign.unfreeze(name, note=note, principal=principal)
@@ -70,13 +67,12 @@ def settle(
 ) -> int:
     """Say what became of a job in doubt, after asking the lab.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    verdict: `arrived` waits for its results; `never-arrived` sends the same
-        experiments again under a new key; `given-up` closes the round without them.
-    key: Submission key of the job; the last one in doubt when not given.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        verdict: `arrived` waits for its results; `never-arrived` sends the same
+            experiments again under a new key; `given-up` closes the round without them.
+        key: Submission key of the job; the last one in doubt when not given.
+        note: Kept with the decision.
     """
     request = SettleRequest.model_validate(
         {

@@ -22,10 +22,9 @@ Scopes = Annotated[
 def create(name: str, *, kind: str | None = None, scopes: Scopes = []) -> None:  # noqa: B006 cyclopts reads the default, nobody changes it
     """Create a key and print its secret, which is shown this once.
 
-    Parameters
-    ----------
-    name: Who holds it: lower case letters, digits and . _ @ -
-    kind: person, agent or service; agents never approve.
+    Args:
+        name: Who holds it: lower case letters, digits and . _ @ -
+        kind: person, agent or service; agents never approve.
     """
     fields = {"name": name, "kind": kind, "scopes": tuple(scopes) or None}
     made = campaign.create_key(record(KeyRequest, fields))
@@ -48,9 +47,8 @@ def list_all(*, json: Json = None) -> None:
 def revoke(name: str) -> None:
     """Revoke every key of a holder, or one key by its id, at once and for ever.
 
-    Parameters
-    ----------
-    name: Who holds it, or the id of one key.
+    Args:
+        name: Who holds it, or the id of one key.
     """
     _show(campaign.revoke_key(name))
 

@@ -23,9 +23,8 @@ def list_all() -> None:
 def check(name: str) -> None:
     """Check that a lab can work here.
 
-    Parameters
-    ----------
-    name: Name of the lab.
+    Args:
+        name: Name of the lab.
     """
     lines(campaign.check_lab(name))
 
@@ -33,9 +32,8 @@ def check(name: str) -> None:
 def install(name: str) -> None:
     """Make the environment of a program whose pins do not fit beside labwm's.
 
-    Parameters
-    ----------
-    name: allotropy or opentrons.
+    Args:
+        name: allotropy or opentrons.
     """
     lines(campaign.install_lab(name))
 
@@ -43,9 +41,8 @@ def install(name: str) -> None:
 def work(name: str) -> None:
     """Run the jobs that wait in a lab's folder.
 
-    Parameters
-    ----------
-    name: Name of the lab.
+    Args:
+        name: Name of the lab.
     """
     n_done = campaign.work_lab(name, say=lambda text: lines([text]))
     lines([f"{name}: {n_done} {'experiment' if n_done == 1 else 'experiments'} done"])
@@ -65,14 +62,13 @@ def serve(
     The bearer key that it asks for is taken from LABWM_LAB_KEY, the secrets that its
     notices are signed with from LABWM_HOOK_SECRETS.
 
-    Parameters
-    ----------
-    protocol: Name of a shipped protocol, or a protocol file: that of the campaigns.
-    data: Catalogue name or table to play.
-    folder: Where the lab keeps its jobs; a server that was killed goes on there.
-    port: Port to listen on, on loopback; 0 takes any free one.
-    notify: Where to post a signed notice when a job has results, for example
-        http://127.0.0.1:8300/v1/notices; nobody is told without.
+    Args:
+        protocol: Name of a shipped protocol, or a protocol file: that of the campaigns.
+        data: Catalogue name or table to play.
+        folder: Where the lab keeps its jobs; a server that was killed goes on there.
+        port: Port to listen on, on loopback; 0 takes any free one.
+        notify: Where to post a signed notice when a job has results, for example
+            http://127.0.0.1:8300/v1/notices; nobody is told without.
     """
     secret = os.environ.get("LABWM_LAB_KEY", "").strip()
     if not secret:

@@ -11,9 +11,8 @@ from labwm.errors import InvalidInputError, NotFoundError
 def list_all(name: str | None = None, *, json: Json = None) -> None:
     """List which recipe each campaign's model is fitted by, since when, and why.
 
-    Parameters
-    ----------
-    name: Name of one campaign; all of them when not given.
+    Args:
+        name: Name of one campaign; all of them when not given.
     """
     names = [name] if name else [c.campaign_id for c in campaign.list_campaigns()]
     found = [one for each in names for one in campaign.champions(each)]
@@ -37,12 +36,11 @@ def promote(
 ) -> None:
     """Let a recipe hold for a campaign, as the holder of LABWM_KEY or this person.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    recipe: Recipe that holds from now on.
-    use: predict: what agents are told; choose: what policies choose by.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        recipe: Recipe that holds from now on.
+        use: predict: what agents are told; choose: what policies choose by.
+        note: Kept with the decision.
     """
     held = campaign.promote(name, recipe, use=use, note=note, principal=this_person())
     write_json(json, held)
@@ -54,11 +52,10 @@ def rollback(
 ) -> None:
     """Let the recipe before the last promotion hold again.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    use: predict: what agents are told; choose: what policies choose by.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        use: predict: what agents are told; choose: what policies choose by.
+        note: Kept with the decision.
     """
     held = campaign.roll_back(name, use=use, note=note, principal=this_person())
     write_json(json, held)
@@ -68,10 +65,9 @@ def rollback(
 def reference(name: str, *files: Path, json: Json = None) -> None:
     """Keep what a bench on a reference table says of a recipe; reviews read it.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    files: What --json of `labwm bench fidelity` or `exploit` wrote.
+    Args:
+        name: Name of the campaign.
+        files: What --json of `labwm bench fidelity` or `exploit` wrote.
     """
     if not files:
         raise InvalidInputError(
@@ -114,9 +110,8 @@ def _since(one: campaign.Champion) -> str:
 def show(name: str, *, json: Json = None) -> None:
     """Show the card of the model that a campaign last used.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
+    Args:
+        name: Name of the campaign.
     """
     card = campaign.status(name).model
     if card is None:

@@ -34,13 +34,12 @@ def init(
 ) -> None:
     """Guess a first protocol from a table; each guess comes with its reason.
 
-    Parameters
-    ----------
-    file: Table of experiments, one per row: CSV or Excel.
-    target: Columns that were measured.
-    minimise: Targets of which less is better.
-    name: Name of the protocol; the table's when not given.
-    output: File to write; printed when not given.
+    Args:
+        file: Table of experiments, one per row: CSV or Excel.
+        target: Columns that were measured.
+        minimise: Targets of which less is better.
+        name: Name of the protocol; the table's when not given.
+        output: File to write; printed when not given.
     """
     from labwm.data.catalogue import load_table
     from labwm.data.init_protocol import init_protocol
@@ -71,9 +70,8 @@ def init(
 def validate(file: str) -> None:
     """Check a protocol; every broken rule is listed with its line.
 
-    Parameters
-    ----------
-    file: Protocol file, or the name of a shipped protocol.
+    Args:
+        file: Protocol file, or the name of a shipped protocol.
     """
     protocol = _load(file)
     lines([f"{protocol.name} version {protocol.version} is valid."])
@@ -82,9 +80,8 @@ def validate(file: str) -> None:
 def show(name: str, *, json: Json = None) -> None:
     """Show what may be varied, what is observed, and what is wanted.
 
-    Parameters
-    ----------
-    name: Name of a shipped protocol, or a protocol file.
+    Args:
+        name: Name of a shipped protocol, or a protocol file.
     """
     protocol = _load(name)
     write_json(json, protocol)

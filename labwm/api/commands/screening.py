@@ -52,18 +52,17 @@ def screen(  # noqa: PLR0913 one argument per flag
 
     The same command again goes on where it was stopped.
 
-    Parameters
-    ----------
-    pool: File of SMILES, CSV, TSV or Parquet; .gz too.
-    data: Table or catalogue name to learn from, with --protocol.
-    protocol: Name or file; its only parameter is a molecule.
-    campaign: Campaign to learn from, instead of --data.
-    column: Column of the SMILES in the pool.
-    n: Molecules wanted.
-    min_support: Least closeness to the data, from 0 to 1.
-    seed: Random seed.
-    folder: For the code of each row; in the cache when not given.
-    jobs: Threads.
+    Args:
+        pool: File of SMILES, CSV, TSV or Parquet; .gz too.
+        data: Table or catalogue name to learn from, with --protocol.
+        protocol: Name or file; its only parameter is a molecule.
+        campaign: Campaign to learn from, instead of --data.
+        column: Column of the SMILES in the pool.
+        n: Molecules wanted.
+        min_support: Least closeness to the data, from 0 to 1.
+        seed: Random seed.
+        folder: For the code of each row; in the cache when not given.
+        jobs: Threads.
     """
     from labwm.campaign.pool_screening import screen_pool
 

@@ -23,10 +23,9 @@ AllowedHosts = Annotated[
 def up(*, port: int = 8300, prefect_port: int = 4200) -> None:
     """Start Prefect, the deployments, the API and the pages; Ctrl-C stops them.
 
-    Parameters
-    ----------
-    port: Port of the API and the pages, on loopback.
-    prefect_port: Port of Prefect's pages and API, on loopback.
+    Args:
+        port: Port of the API and the pages, on loopback.
+        prefect_port: Port of Prefect's pages and API, on loopback.
     """
     from labwm.api.launch import Ports
     from labwm.api.launch import up as launch
@@ -42,10 +41,9 @@ def serve(
 ) -> None:
     """Serve REST, MCP and the pages until stopped.
 
-    Parameters
-    ----------
-    port: Port to listen on; 0 takes any free one.
-    host: Address to bind to; anything but loopback needs --allow-host.
+    Args:
+        port: Port to listen on; 0 takes any free one.
+        host: Address to bind to; anything but loopback needs --allow-host.
     """
     from labwm.api.rest import LOOPBACK_NAMES, create_app, run_server
 
@@ -74,9 +72,8 @@ def mcp() -> None:
 def openapi(*, file: Path | None = None) -> None:
     """Print the OpenAPI document of the REST door, or write it to a file.
 
-    Parameters
-    ----------
-    file: Where to write it.
+    Args:
+        file: Where to write it.
     """
     from labwm.api.rest import openapi_json
 

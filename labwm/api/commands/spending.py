@@ -22,11 +22,10 @@ def trim(
 ) -> int:
     """Leave experiments out of the batch that waits, and approve the rest: one act.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    keep: Numbers of the experiments that stay, as `approve` lists them: 1,3-5.
-    note: Kept with the decision.
+    Args:
+        name: Name of the campaign.
+        keep: Numbers of the experiments that stay, as `approve` lists them: 1,3-5.
+        note: Kept with the decision.
     """
     batch = waiting_batch(name, digest)
     request = ApprovalRequest(
@@ -51,11 +50,10 @@ def trim(
 def budget(name: str, experiments: int, *, note: str, json: Json = None) -> int:
     """Raise the budget of a campaign to so many experiments in all.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    experiments: In all, with what was spent before.
-    note: Why; kept in the chain of the campaign.
+    Args:
+        name: Name of the campaign.
+        experiments: In all, with what was spent before.
+        note: Why; kept in the chain of the campaign.
     """
     request = BudgetRequest(campaign_id=name, budget=experiments, note=note)
     _show(campaign.raise_budget(request, principal=_person()), json)
@@ -73,13 +71,12 @@ def supply(
 ) -> int:
     """Say that more of a stock is there.
 
-    Parameters
-    ----------
-    name: Name of the campaign.
-    stock: As the protocol names it: `enzyme`, or `ligand XPhos` for a level.
-    amount: What came in: `250 mg`, or a number of wells.
-    note: Kept in the chain of the campaign.
-    key: The same key again adds nothing; a new one when not given.
+    Args:
+        name: Name of the campaign.
+        stock: As the protocol names it: `enzyme`, or `ligand XPhos` for a level.
+        amount: What came in: `250 mg`, or a number of wells.
+        note: Kept in the chain of the campaign.
+        key: The same key again adds nothing; a new one when not given.
     """
     request = SupplyRequest(
         campaign_id=name,

@@ -22,12 +22,11 @@ def trace(
 ) -> None:
     """Say where something comes from, down to raw bytes, and what rests on it.
 
-    Parameters
-    ----------
-    name: Prediction, proposal, job, JOB/WELL, or the digest of a result, a model or
-        raw bytes; of a digest the first 8 letters do.
-    campaign: Where equal names stand in several campaigns.
-    limit: Most parts of one thing that are listed; 20 when not given.
+    Args:
+        name: Prediction, proposal, job, JOB/WELL, or the digest of a result, a model or
+            raw bytes; of a digest the first 8 letters do.
+        campaign: Where equal names stand in several campaigns.
+        limit: Most parts of one thing that are listed; 20 when not given.
     """
     refuse_unwritable(json)
     fields = {"id": name, "campaign_id": campaign, "limit": limit}
