@@ -8,7 +8,7 @@ steps are left. Shapes: `n` rows, `p` hyperparameters.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ def minimise_loss(
     )
     best = found.x
     if few is not loss:
-        curvature: LbfgsInvHessProduct = found.hess_inv
+        curvature = cast("LbfgsInvHessProduct", found.hess_inv)
         inverse = curvature.todense() * (len(few.evidence.targets) / n)
         best = polished(_objective(loss, prior), best, inverse, bounds)
     theta = torch.from_numpy(best)
