@@ -1,19 +1,23 @@
 """How often the 90 % intervals held what was measured after they were stored."""
 
+from collections.abc import Mapping
+
 from labwm import scores
-from labwm.campaign.standing import Standing
-from labwm.schema import CalibrationSoFar
+from labwm.schema import CalibrationSoFar, Protocol
 from labwm.store.tallies import INSIDE, STATED
 
 
-def calibration(standing: Standing) -> tuple[CalibrationSoFar, ...]:
+def calibration(
+    tally: Mapping[str, int], protocol: Protocol
+) -> tuple[CalibrationSoFar, ...]:
     """Return coverage of first results per readout, with its interval at 95 %.
 
-    Those of the present protocol come first.
+    Args:
+        tally: What became of a campaign's experiments.
+        protocol: The present one: its readouts come first.
     """
-    tally = standing.tally
     scored = {what.removeprefix(STATED) for what in tally if what.startswith(STATED)}
-    present = [name for name in standing.terms.protocol.readout_names if name in scored]
+    present = [name for name in protocol.readout_names if name in scored]
     return tuple(
         _so_far(name, tally[STATED + name], tally.get(INSIDE + name, 0))
         for name in (*present, *sorted(scored - set(present)))

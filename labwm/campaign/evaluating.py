@@ -2,7 +2,7 @@
 
 from labwm.campaign.books import books
 from labwm.campaign.coverage import calibration
-from labwm.campaign.standing import standings
+from labwm.campaign.standing import all_terms
 from labwm.schema import CalibrationSoFar, CampaignState, Record
 
 LEVEL = 0.9
@@ -32,9 +32,7 @@ def calibrations() -> tuple[CampaignCalibration, ...]:
     Campaigns without a scored prediction have no row.
     """
     return tuple(
-        CampaignCalibration(
-            campaign_id=standing.seen.id, state=standing.seen.state, so_far=so_far
-        )
-        for standing in standings(books())
-        for so_far in calibration(standing)
+        CampaignCalibration(campaign_id=seen.id, state=seen.state, so_far=so_far)
+        for seen, terms in all_terms(books())
+        for so_far in calibration(seen.tally, terms.protocol)
     )

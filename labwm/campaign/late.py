@@ -44,7 +44,7 @@ def awaited_ids() -> tuple[str, ...]:
     Labs that compute have said everything; others are asked for `AWAITED_DAYS`.
     """
     with books().ledger.survey() as survey:
-        seen = survey.overviews(last=(PREPARED, AMENDED), since=())
+        seen = survey.overviews(last=(PREPARED, AMENDED), since=None)
     return tuple(row.id for row in seen if _may_come(row))
 
 

@@ -55,7 +55,8 @@ def report(campaign_id: str, folder: Path) -> ReportSummary:
             f"A report needs a folder that can be written; {folder}: {error.strerror}. "
             "Free space or choose another folder."
         ) from error
-    covered = calibration(standing_of(store, campaign_id))
+    stood = standing_of(store, campaign_id)
+    covered = calibration(stood.tally, stood.terms.protocol)
     figures = {f"coverage90_{c.readout}": c.coverage_90 for c in covered}
     if np.isfinite(progress.reached[-1]):  # not so where every well failed
         figures["reached"] = float(progress.reached[-1])

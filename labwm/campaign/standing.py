@@ -130,9 +130,29 @@ def _standings(
     # Only of an open round is it asked what is in it.
     unfinished = [seen for seen in found if (r := last_round(seen)) and not r.is_closed]
     whole = survey.with_bodies(unfinished) if unfinished else {}
+    found = [whole.get(seen.id, seen) for seen in found]
+    pending = _pending(survey, found)
     return tuple(
-        _standing(books, survey, whole.get(seen.id, seen), protocols) for seen in found
+        Standing(
+            seen,
+            _terms(books, survey, seen, protocols),
+            pending.get(seen.id, frozenset()),
+        )
+        for seen in found
     )
+
+
+def all_terms(books: Books) -> tuple[tuple[Overview, Terms], ...]:
+    """Return every campaign in numbers, and what it keeps to, the oldest first.
+
+    Nothing is told of its last batch.
+    """
+    protocols: dict[tuple[str, int], Protocol] = {}
+    with books.ledger.survey() as survey:
+        return tuple(
+            (seen, _terms(books, survey, seen, protocols))
+            for seen in survey.overviews(last=(PREPARED, AMENDED), since=None)
+        )
 
 
 def opening_in(seen: Overview) -> Opening:
@@ -150,37 +170,43 @@ def opening_in(seen: Overview) -> Opening:
     return present(opening, [Amendment.model_validate(amended.body)])
 
 
-def _standing(
+def _terms(
     books: Books,
     survey: Survey,
     seen: Overview,
     protocols: dict[tuple[str, int], Protocol],
-) -> Standing:
+) -> Terms:
     opening = opening_in(seen)
     name = (opening.protocol_name, opening.protocol_version)
     if name not in protocols:
         protocols[name] = survey.protocol(*name)
-    terms = Terms(seen.id, opening, protocols[name], books)
-    return Standing(seen, terms, _pending(survey, last_round(seen)))
+    return Terms(seen.id, opening, protocols[name], books)
 
 
-def _pending(survey: Survey, last: Round | None) -> frozenset[str]:
-    """Return the proposals of an open round without a result.
+def _pending(survey: Survey, found: Sequence[Overview]) -> dict[str, frozenset[str]]:
+    """Return the proposals of open rounds without a result, by campaign.
 
     One whose result was retracted is free to be tried again: it is not pending.
     """
-    if last is None or last.is_closed:
-        return frozenset()
-    job = last.job
-    named = {well.name: well.proposal_id for well in job.wells if well.proposal_id}
-    if last.sent is None:
-        return frozenset(named.values())  # no lab has it
-    answered = survey.answered(job.campaign_id, set(named.values()))
-    again = {
-        named.get(well)
-        for key, well, _ in (
-            slot.rsplit("/", 2) for slot in survey.retracted_slots(job.campaign_id)
-        )
-        if key == job.submission_key
+    lasts = [r for seen in found if (r := last_round(seen)) and not r.is_closed]
+    asked: dict[str, dict[str, str]] = {}
+    for last in lasts:
+        wells = last.job.wells
+        named = {well.name: well.proposal_id for well in wells if well.proposal_id}
+        asked[last.job.campaign_id] = named
+    sent = {
+        r.job.campaign_id: r.job.submission_key for r in lasts if r.sent is not None
     }
-    return frozenset(set(named.values()) - answered - again)
+    # What no lab has was neither answered nor retracted.
+    ids = {name: set(asked[name].values()) for name in sent}
+    answered = survey.answered(ids)
+    slots = survey.retracted_slots(sent)
+    again = {tuple(slot.rsplit("/", 2)[:2]) for slot in slots}
+    return {
+        name: frozenset(
+            proposal
+            for well, proposal in named.items()
+            if proposal not in answered and (sent.get(name), well) not in again
+        )
+        for name, named in asked.items()
+    }

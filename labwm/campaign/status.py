@@ -44,7 +44,7 @@ def status(campaign_id: str) -> CampaignStatus:
         summary=_summary(standing),
         spec=standing.terms.spec,
         best=_best(store, standing),
-        calibration=calibration(standing),
+        calibration=calibration(standing.tally, standing.terms.protocol),
         batches=batches,
         n_batches=n_batches,
         model=card,

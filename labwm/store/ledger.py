@@ -328,7 +328,7 @@ class Ledger:
     def retracted_slots(self, campaign_id: str) -> frozenset[str]:
         """Return the slots (`job/well/replicate`) that are retracted now."""
         with self._reading() as connection:
-            return observations.retracted_slots(connection, campaign_id)
+            return observations.retracted_slots(connection, [campaign_id])
 
     def measurements_of_job(self, submission_key: str) -> tuple[Measurement, ...]:
         """Return every observation that answers a job, superseded ones too."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +154,7 @@ def renew_slots(
     names = sorted(slots)
     revisions = _revisions(connection, campaign_id, names)
     _refuse_contradictions(revisions)
-    retracted = retracted_slots(connection, campaign_id, names)
+    retracted = retracted_slots(connection, [campaign_id], names)
     current = [
         latest(rows) for slot, rows in revisions.items() if slot not in retracted
     ]
@@ -210,13 +210,15 @@ def _point(
 
 
 def retracted_slots(
-    connection: Connection, campaign_id: str, slots: Sequence[str] | None = None
+    connection: Connection,
+    campaign_ids: Collection[str],
+    slots: Sequence[str] | None = None,
 ) -> frozenset[str]:
-    """Return the slots that are retracted now, of some slots or of all."""
+    """Return the slots of campaigns that are retracted now, of some slots or of all."""
     table = retractions
     query = (
         select(table.c.slot, table.c.body)
-        .where(table.c.campaign_id == campaign_id)
+        .where(table.c.campaign_id.in_(list(campaign_ids)))
         .order_by(table.c.number)
     )
     if slots is None:

@@ -3,7 +3,7 @@
 Nothing here reads a measurement: counts come from `tallies`, states from the states.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ def overviews(
     campaign_id: str | None = None,
     *,
     last: Collection[str],
-    since: Collection[str],
+    since: Collection[str] | None,
 ) -> tuple[Overview, ...]:
     """Return how one campaign stands, or every one, the oldest first.
 
@@ -40,12 +40,17 @@ def overviews(
         connection: In whose transaction to read.
         campaign_id: Of one campaign; None for all.
         last: Kinds of events of which the last one is told.
-        since: Kinds of events that are told if they came after the last batch.
+        since: Kinds of events that are told if they came after the last batch; None
+            where nothing of that batch is wanted.
     """
     tallies = read_tallies(connection, campaign_id)
     events_of = _last_events(connection, campaign_id, last)
-    batch_of, job_of = _last_batches(connection, campaign_id)
-    since_of = _since_last_batch(connection, campaign_id, since)
+    batch_of: Mapping[str, BatchView] = {}
+    job_of: Mapping[str, JobView] = {}
+    since_of: Mapping[str, Sequence[EventView]] = {}
+    if since is not None:
+        batch_of, job_of = _last_batches(connection, campaign_id)
+        since_of = _since_last_batch(connection, campaign_id, since)
     state = states["campaign"].c
     head = (
         select(events.c.at)

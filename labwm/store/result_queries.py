@@ -1,7 +1,7 @@
 """Reading single results and what counts; in the transaction of the connection."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from labwm.schema import Conditions, Measurement, Status, sha256_of
+from labwm.store.chain import BLOCK
 from labwm.store.queries import last_event
 from labwm.store.tables import jobs, observation_slots, observations
 from labwm.store.views import Revision
@@ -105,14 +106,20 @@ def _json_of_body(connection: Connection) -> Any:
 
 
 def answered(
-    connection: Connection, campaign_id: str, names: Collection[str]
+    connection: Connection, names: Mapping[str, Collection[str]]
 ) -> frozenset[str]:
-    """Return which of some proposals have a result that counts."""
-    query = select(observation_slots.c.experiment).where(
-        observation_slots.c.campaign_id == campaign_id,
-        observation_slots.c.experiment.in_(list(names)),
-    )
-    return frozenset(connection.scalars(query))
+    """Return which proposals, by campaign, have a result that counts."""
+    pairs = sorted((owner, name) for owner, own in names.items() for name in own)
+    slot = observation_slots.c
+    found: set[str] = set()
+    for start in range(0, len(pairs), BLOCK):
+        part = pairs[start : start + BLOCK]
+        query = select(slot.experiment).where(
+            slot.campaign_id.in_(sorted({owner for owner, _ in part})),
+            slot.experiment.in_([name for _, name in part]),
+        )
+        found.update(connection.scalars(query))
+    return frozenset(found)
 
 
 def counting(

@@ -49,7 +49,7 @@ def reinstate(
     """
     row = _observation(connection, author.campaign_id, observation_id)
     slot = row["slot"]
-    if slot not in retracted_slots(connection, author.campaign_id, [slot]):
+    if slot not in retracted_slots(connection, [author.campaign_id], [slot]):
         return
     _append(connection, author, row, reason, is_retracted=False)
     renew_slots(connection, author.campaign_id, [slot])

@@ -3,7 +3,7 @@
 One survey reads in one transaction: it sees one moment.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -25,7 +25,7 @@ class Survey:
         campaign_id: str | None = None,
         *,
         last: Collection[str],
-        since: Collection[str],
+        since: Collection[str] | None,
     ) -> tuple[Overview, ...]:
         """Return how campaigns stand in numbers; see `overview.overviews`."""
         return overviews(self.connection, campaign_id, last=last, since=since)
@@ -73,13 +73,13 @@ class Survey:
         """Return the counting number that is nearest; see `result_queries`."""
         return result_queries.nearest(self.connection, campaign_id, readout, to=to)
 
-    def answered(self, campaign_id: str, names: Collection[str]) -> frozenset[str]:
-        """Return which of some proposals have a result that counts."""
-        return result_queries.answered(self.connection, campaign_id, names)
+    def answered(self, names: Mapping[str, Collection[str]]) -> frozenset[str]:
+        """Return which of each campaign's proposals have a result that counts."""
+        return result_queries.answered(self.connection, names)
 
-    def retracted_slots(self, campaign_id: str) -> frozenset[str]:
+    def retracted_slots(self, campaign_ids: Collection[str]) -> frozenset[str]:
         """Return the slots (`job/well/replicate`) that are retracted now."""
-        return observations.retracted_slots(self.connection, campaign_id)
+        return observations.retracted_slots(self.connection, campaign_ids)
 
     def measurements(
         self, campaign_id: str, *, offset: int, limit: int

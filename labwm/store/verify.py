@@ -263,7 +263,7 @@ def _verify_slots(connection: Connection, campaign_id: str) -> int:
         .where(table.c.campaign_id == campaign_id)
         .order_by(table.c.slot)
     ).mappings()
-    retracted = retracted_slots(connection, campaign_id)
+    retracted = retracted_slots(connection, [campaign_id])
     found = with_experiments(connection, rows)
     folded = {
         slot: (last["id"], last["experiment"])
