@@ -3,7 +3,7 @@
 A campaign's own past does not show whether the virtual lab ranks policies as the real
 one does (`labwm bench fidelity`), nor what is lost by searching for the model's largest
 errors (`labwm bench exploit`). Their results are attached to a campaign as events, one
-per table and recipe; the last one of each counts.
+per table, settings and recipe; the last one of each counts.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from labwm.campaign.access import LOCAL_PERSON, require
 from labwm.campaign.books import Books, books
 from labwm.campaign.recipes import RECIPES
 from labwm.errors import InvalidInputError
-from labwm.schema import Principal, Record, Scope
+from labwm.schema import Principal, Record, Scope, sha256_of
 
 REFERENCED: Final = "model.referenced"
 GATED: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
@@ -43,12 +43,14 @@ class Reference(Record):
     data: str
     data_sha256: str
     recipe: str
+    run_sha256: str
+    """Digest of its seeds and of every setting but the recipe."""
     figures: tuple[ReferenceFigure, ...] = Field(min_length=1)
 
     @property
-    def place(self) -> tuple[str, str, str]:
-        """What two recipes are compared on."""
-        return self.command, self.data, self.data_sha256
+    def place(self) -> tuple[str, str, str, str]:
+        """What two recipes are compared on: one table, and one way to be measured."""
+        return self.command, self.data, self.data_sha256, self.run_sha256
 
     def figure(self, metric: str) -> ReferenceFigure | None:
         """Return the figure of that name, if there is one."""
@@ -121,10 +123,10 @@ def objection(
     for (place, recipe), held in known.items():
         if recipe != champion:
             continue
-        command, data, _ = place
+        command, data, *_ = place
         rival = known.get((place, challenger))
         if rival is None:
-            return f"{challenger} was not measured by `{command}` on {data}"
+            return f"{challenger} was not measured so by `{command}` on {data}"
         for metric, sign in GATED[command]:
             if _is_surely_worse(held.figure(metric), rival.figure(metric), sign):
                 return f"{challenger} has the worse {metric} by `{command}` on {data}"
@@ -168,12 +170,15 @@ def _read(content: bytes) -> tuple[Reference, ...]:
             f"{', '.join(m for m, _ in GATED[table.command])}; got none. Run the bench "
             "on a table with seeds enough."
         )
+    others = {key: table.settings[key] for key in table.settings if key != "recipe"}
+    run = sha256_of({"seeds": table.seeds, "settings": others})
     return tuple(
         Reference(
             command=table.command,
             data=data,
             data_sha256=table.data_sha256,
             recipe=str(recipe),
+            run_sha256=run,
             figures=tuple(own),
         )
         for data, own in figures.items()

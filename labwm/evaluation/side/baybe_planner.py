@@ -5,11 +5,6 @@ are `SubstanceParameter` with BayBE's default encoding, names are one-hot, numbe
 discrete.
 """
 
-import json
-import resource
-import sys
-import warnings
-
 import numpy as np
 import pandas as pd
 from baybe import Campaign  # pyright: ignore[reportMissingImports]
@@ -30,6 +25,7 @@ from baybe.targets import NumericalTarget  # pyright: ignore[reportMissingImport
 from baybe.utils.random import (  # pyright: ignore[reportMissingImports]
     set_random_seed,
 )
+from grid import answer_lines  # pyright: ignore[reportMissingImports]
 
 
 class Planner:
@@ -98,28 +94,5 @@ def keys(frame):
     ]
 
 
-def main():
-    """Answer each line of standard input with one line."""
-    warnings.simplefilter("ignore")
-    planner = None
-    # What the packages print must not stand between the answers.
-    answers, sys.stdout = sys.stdout, sys.stderr
-    for line in sys.stdin:
-        message = json.loads(line)
-        try:
-            if "pool" in message:
-                planner = Planner(message)
-                answer = {"ok": True}
-            elif planner is None:
-                answer = {"error": "a batch is asked for before any pool"}
-            else:
-                answer = {"rows": planner.ask(message)}
-        except Exception as error:  # noqa: BLE001 the other side says it
-            answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        answers.write(json.dumps(answer | {"peak_mb": peak}) + "\n")
-        answers.flush()
-
-
 if __name__ == "__main__":
-    main()
+    answer_lines(Planner)

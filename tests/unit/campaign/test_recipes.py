@@ -74,7 +74,7 @@ def test_a_review_keeps_the_better_recipe_and_promotes_it_when_it_is_not_the_cha
     campaign.attach_reference("rough", result("explore", 0.9))
     refused = campaign.review("rough")
     assert (refused.verdict, refused.challenger) == ("keep", "default")
-    assert "But default was not measured by" in refused.why
+    assert "But default was not measured so by" in refused.why
     campaign.attach_reference("rough", result("default", 0.9))
     found = campaign.review("rough")
     assert (found.verdict, found.challenger) == ("promote", "default")

@@ -12,7 +12,9 @@ from labwm.schema import CampaignSpec, Principal, PrincipalKind, Scope
 ROBOT = Principal(name="robot", kind=PrincipalKind.SERVICE, scopes=(Scope.SUBMIT,))
 
 
-def result(recipe: str, pearson: float, *, metric: str = "pearson") -> bytes:
+def result(
+    recipe: str, pearson: float, *, metric: str = "pearson", budget: int = 40
+) -> bytes:
     rows = (
         Row(recipe, metric, None, pearson, pearson - 0.05, pearson + 0.05, 20),
         Row(recipe, metric, "log 0", 0.1, None, None, 20),
@@ -22,7 +24,7 @@ def result(recipe: str, pearson: float, *, metric: str = "pearson") -> bytes:
         data="kettles",
         data_sha256="0" * 64,
         seeds=20,
-        settings={"recipe": recipe},
+        settings={"recipe": recipe, "budget": budget},
         versions={},
         rows=rows,
     ).to_json()
@@ -44,8 +46,14 @@ def test_a_challenger_is_asked_for_what_was_measured_of_the_champion(
         "kettles",
         0.9,
     )
-    assert "explore was not measured by `labwm bench fidelity`" in str(said())
+    assert "explore was not measured so by `labwm bench fidelity`" in str(said())
     assert said("default") is None
+
+    # Another budget is another question: its figures are not comparable.
+    campaign.attach_reference("boil", result("explore", 0.95, budget=15))
+    assert "explore was not measured so" in str(said())
+    assert "default was not measured so" in str(said("default"))
+    campaign.attach_reference("boil", result("default", 0.95, budget=15))
 
     campaign.attach_reference("boil", result("explore", 0.7))
     assert "explore has the worse pearson" in str(said())
